@@ -9,7 +9,9 @@ from typing import Final
 
 # Frames
 MAX_FRAME_BYTES: Final = 1 << 20
-"""A frame body, as sent. Large enough for a page of history, small enough that 10,000 peers can't fill the memory."""
+"""A frame body, client to server, as sent: large enough for any request, too small for 10,000 peers to fill the memory."""
+MAX_SERVER_FRAME_BYTES: Final = 16 << 20
+"""A frame body, server to client, as sent: the directory of 100,000 people takes about 6 MB compressed."""
 MAX_GREETING_FRAME_BYTES: Final = 16 << 10
 """A frame body before sign-in: a stranger gets no more of our memory than a certificate request needs."""
 MAX_INFLATED_BYTES: Final = 64 << 20

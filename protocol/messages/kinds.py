@@ -18,10 +18,10 @@ class Reply(Message, frozen=True):
     """Answers one request; server to client."""
 
 
-ReplyT = TypeVar("ReplyT", bound=Reply, covariant=True)
+ReplyT_co = TypeVar("ReplyT_co", bound=Reply, covariant=True)
 
 
-class Request(Message, Generic[ReplyT], frozen=True):
+class Request(Message, Generic[ReplyT_co], frozen=True):
     """Asks for exactly one reply or error; client to server."""
 
 
@@ -38,7 +38,7 @@ class Done(Reply, frozen=True, tag="done"):
 
 
 class Error(Reply, frozen=True, tag="error"):
-    """The request was refused; or, with request number 0, the connection is about to end."""
+    """The request was refused."""
 
     code: str
     """One of ErrorCode."""

@@ -10,7 +10,6 @@ from protocol import limits
 from protocol.ids import ConversationId, DepartmentId, UserId
 from protocol.messages.kinds import Done, Push, Reply, Request
 
-
 Field = Annotated[str, Meta(max_length=limits.MAX_FIELD_CHARS)]
 
 

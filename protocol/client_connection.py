@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client's side of a connection: it greets, asks, and is told."""
+
+from collections.abc import Iterable
+
+from protocol import limits
+from protocol.codec import MAX_NUMBER, Unreadable, decode_from_server
+from protocol.connection import Connection
+from protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from protocol.events import (
+    ConnectionEvent,
+    PushReceived,
+    ReplyReceived,
+    RequestFailed,
+    WelcomeReceived,
+)
+from protocol.frames import FrameReader
+from protocol.messages.kinds import Error, Message, Note, Push, Reply, ReplyT_co, Request
+from protocol.messages.session import Hello, SignedIn, Welcome
+from protocol.states import Step, step_of
+from protocol.version import OLDEST_VERSION, OUR_CAPABILITIES, VERSION, Capability
+
+
+class ClientConnection(Connection):
+    """The client's side of a connection. The greeting is sent by itself."""
+
+    def __init__(
+        self,
+        now: float,
+        *,
+        software: str = "",
+        capabilities: Iterable[str] = OUR_CAPABILITIES,
+        keepalive_s: float = limits.KEEPALIVE_INTERVAL_S,
+        dead_peer_s: float = limits.DEAD_PEER_S,
+        request_timeout_s: float = limits.REQUEST_TIMEOUT_S,
+    ) -> None:
+        reader = FrameReader(
+            max_body_bytes=limits.MAX_SERVER_FRAME_BYTES,
+            max_inflated_bytes=limits.MAX_INFLATED_BYTES,
+        )
+        super().__init__(now, reader, keepalive_s=keepalive_s, dead_peer_s=dead_peer_s)
+        self._request_timeout_s = request_timeout_s
+        self._next_number = 1
+        self._pending: dict[int, tuple[Request[Reply], float]] = {}  # in order of their deadlines
+        self._offered = tuple(capabilities)
+        hello = Hello(OLDEST_VERSION, VERSION, self._offered, software)
+        self._send(0, hello, Step.HELLO)
+
+    @property
+    def can_request(self) -> bool:
+        """Whether one more request may be sent now."""
+        return self._is_open and len(self._pending) < limits.MAX_REQUESTS_IN_FLIGHT
+
+    def request(self, message: Request[ReplyT_co], now: float) -> int:
+        """Ask; the answer is a ReplyReceived or RequestFailed with the number that is returned here."""
+        if len(self._pending) >= limits.MAX_REQUESTS_IN_FLIGHT:
+            raise LocalProtocolError("too many requests are waiting for an answer")
+        number = self._free_number()
+        self._send(number, message, step_of(type(message)))
+        self._pending[number] = (message, now + self._request_timeout_s)
+        return number
+
+    def note(self, message: Note) -> None:
+        """Tell the server something that needs no answer."""
+        self._send(0, message, Step.REGULAR)
+
+    def timer_at(self) -> float | None:
+        """As for both sides; also when the oldest request is given up."""
+        at = super().timer_at()
+        if at is not None and self._pending:
+            (_, deadline) = next(iter(self._pending.values()))
+            return min(at, deadline)
+        return at
+
+    def timer_fired(self, now: float) -> list[ConnectionEvent]:
+        """As for both sides; also give up requests without an answer."""
+        events = super().timer_fired(now)
+        due = [number for number, (_, deadline) in self._pending.items() if deadline <= now]
+        for number in due:
+            request, _ = self._pending.pop(number)
+            sentence = f"No answer came within {self._request_timeout_s:.0f} s."
+            events.append(RequestFailed(number, request, ErrorCode.TIMED_OUT, sentence))
+        return events
+
+    def _free_number(self) -> int:
+        number = self._next_number
+        while number in self._pending:  # bounded: at most MAX_REQUESTS_IN_FLIGHT are in use
+            number = number % MAX_NUMBER + 1
+        self._next_number = number % MAX_NUMBER + 1
+        return number
+
+    def _take_body(self, body: bytes, now: float, events: list[ConnectionEvent]) -> None:
+        envelope = decode_from_server(body)
+        if isinstance(envelope, Unreadable):
+            self._take_unreadable(envelope, events)
+            return
+        number, message = envelope.number, envelope.message
+        if number:
+            self._take_reply(number, message, events)
+        elif self._take_common(message, events):
+            return
+        elif isinstance(message, Push):
+            self._check_allowed(Step.REGULAR)
+            events.append(PushReceived(message))
+        elif type(message) is Welcome:
+            self._take_welcome(message, now, events)
+        else:
+            raise RemoteProtocolError(ErrorCode.BAD_FRAME, "An answer needs a number above 0.")
+
+    def _take_reply(self, number: int, message: Message, events: list[ConnectionEvent]) -> None:
+        if not isinstance(message, Reply):
+            raise RemoteProtocolError(ErrorCode.BAD_FRAME, "Only an answer has a number.")
+        found = self._pending.pop(number, None)
+        if found is None:
+            return  # answered after we had given it up
+        request, _ = found
+        if type(message) is SignedIn:
+            self.state = self._check_allowed(Step.SIGNED_IN)
+            self._deadline = None
+        if type(message) is Error:
+            code = ErrorCode.parse(message.code)
+            events.append(
+                RequestFailed(number, request, code, message.sentence, message.retry_after_ms)
+            )
+        else:
+            events.append(ReplyReceived(number, request, message))
+
+    def _take_unreadable(self, found: Unreadable, events: list[ConnectionEvent]) -> None:
+        pending = self._pending.pop(found.number, None) if found.number else None
+        if pending is not None:
+            request, _ = pending
+            failed = RequestFailed(found.number, request, ErrorCode.INTERNAL, found.sentence)
+            events.append(failed)
+        elif found.code is ErrorCode.UNKNOWN_KIND:
+            self._skip_unknown()
+        else:
+            raise RemoteProtocolError(ErrorCode.BAD_FRAME, found.sentence)
+
+    def _take_welcome(self, welcome: Welcome, now: float, events: list[ConnectionEvent]) -> None:
+        self.state = self._check_allowed(Step.WELCOME)
+        if not OLDEST_VERSION <= welcome.version <= VERSION:
+            sentence = f"The server chose version {welcome.version}, which was not offered."
+            raise RemoteProtocolError(ErrorCode.VERSION_UNSUPPORTED, sentence)
+        agreed = frozenset(welcome.capabilities).intersection(self._offered)
+        self.capabilities = agreed
+        self._reader.may_inflate = Capability.ZSTD in agreed
+        self._deadline = now + limits.SIGN_IN_TIMEOUT_S
+        events.append(WelcomeReceived(welcome))
