@@ -48,11 +48,11 @@ class Connection:
         self._heard_at = now
         self._pinged_at = None
         events: list[ConnectionEvent] = []
-        reader = self._reader
-        reader.feed(data)
         try:
-            while not self.is_closed() and (body := reader.next_body()) is not None:
+            for body in self._reader.feed(data):
                 self._take_body(body, now, events)
+                if self.is_closed():
+                    break
         except RemoteProtocolError as error:
             self._fail(error.code, error.sentence, now, events)
         return events

@@ -4,6 +4,7 @@
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import zstandard
@@ -39,26 +40,34 @@ class FrameReader:
         self.may_inflate = False
         """Whether compressed bodies were agreed on."""
         self._rest = bytearray()
+        self._wanted_bytes = HEADER_BYTES
 
-    def feed(self, data: bytes) -> None:
-        """Take what arrived."""
-        self._rest += data
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take what arrived and yield the bodies that are whole now; to be iterated to its end.
 
-    def next_body(self) -> bytes | None:
-        """The next whole body, or None. Raises RemoteProtocolError for a frame above the limits."""
-        rest = self._rest
-        if len(rest) < HEADER_BYTES:
-            return None
-        (header,) = _header.unpack_from(rest)
-        end = HEADER_BYTES + (header & ~COMPRESSED)
-        if end - HEADER_BYTES > self.max_body_bytes:
-            sentence = f"A frame of {end - HEADER_BYTES} bytes is above the limit of {self.max_body_bytes}."
-            raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, sentence)
-        if len(rest) < end:
-            return None
-        body = bytes(memoryview(rest)[HEADER_BYTES:end])
-        del rest[:end]
-        return self._inflated(body) if header & COMPRESSED else body
+        Raises RemoteProtocolError for a frame above the limits, after the bodies before it.
+        """
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted_bytes:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        end = 0
+        self._wanted_bytes = HEADER_BYTES
+        while (start := end + HEADER_BYTES) <= len(data):
+            (header,) = _header.unpack_from(data, end)
+            size_bytes = header & ~COMPRESSED
+            if size_bytes > self.max_body_bytes:
+                sentence = f"A frame of {size_bytes} bytes is above {self.max_body_bytes}."
+                raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, sentence)
+            if start + size_bytes > len(data):
+                self._wanted_bytes = HEADER_BYTES + size_bytes
+                break
+            end = start + size_bytes
+            body = data[start:end]
+            yield self._inflated(body) if header & COMPRESSED else body
+        self._rest += data[end:]
 
     def _inflated(self, body: bytes) -> bytes:
         if not self.may_inflate:

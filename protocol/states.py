@@ -26,6 +26,8 @@ class State(enum.Enum):
     CLOSING = "closing"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # members are single; Enum's own hash costs a call on each frame
+
 
 class Step(enum.Enum):
     """Classes of messages that may move a connection."""
@@ -38,6 +40,8 @@ class Step(enum.Enum):
     REFUSAL = "a refusal"
     GOODBYE = "goodbye"
     REGULAR = "any other message"
+
+    __hash__ = object.__hash__  # as above
 
 
 _TABLE: Final[dict[State, dict[Step, State]]] = {
