@@ -52,7 +52,6 @@ TYPED = [
     "tests/scenes",
     "tests/conftest.py",
     "dev.py",
-    "setup.py",
 ]
 
 
