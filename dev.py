@@ -64,11 +64,9 @@ def say(text: str) -> None:
     print(f"== {text}", flush=True)
 
 
-def run(command: Sequence[str | Path], **environment: str) -> int:
+def run(command: Sequence[str | Path]) -> int:
     """Run a program in the project's folder and return its exit code."""
-    return subprocess.run(
-        [str(part) for part in command], cwd=ROOT, env={**os.environ, **environment}, check=False
-    ).returncode
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
 
 
 # ------------------------------------------------------------------------------- system packages
@@ -78,15 +76,28 @@ def is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
+def apt_get(*arguments: str) -> bool:
+    """Run apt-get; what it prints is shown only when it fails."""
+    done = subprocess.run(
+        ["apt-get", "-qq", *arguments],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        print(done.stdout)
+    return done.returncode == 0
+
+
 def apt_install(packages: Sequence[str], reason: str) -> bool:
     """Install Debian packages when that is possible and allowed; False when it was not."""
     if not is_root() or shutil.which("apt-get") is None:
         return False
     say(f"installing {' '.join(packages)} with apt-get: {reason}")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], **quiet)
-    install = ["apt-get", "install", "-qq", "--no-install-recommends", *packages]
-    return run(install, **quiet) == 0
+    apt_get("update")  # one broken source among many need not stop the installation
+    return apt_get("install", "--yes", "--no-install-recommends", *packages)
 
 
 def provide_test_programs() -> None:
