@@ -74,5 +74,5 @@ def test_a_key_that_others_can_read_is_no_key_any_more(tmp_path: Path) -> None:
 
 
 def test_a_missing_key_points_to_the_backup(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="missing.*backup"):
+    with pytest.raises(Failure, match=r"missing.*backup"):
         read_private(tmp_path / "key")
