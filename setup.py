@@ -45,7 +45,7 @@ setup(
     name="lanyard",
     version="0.1.0",
     description="The messenger of an office, inside the organisation's own network",
-    license="GPL-3.0-or-later",
+    license_expression="GPL-3.0-or-later",
     license_files=["LICENSE"],
     python_requires=">=3.11",
     package_dir={"": "."},

@@ -127,6 +127,15 @@ def _words_in(lines: list[str]) -> Iterator[str]:
                 yield f"{number}: {match.group()!r}: {why}"
 
 
+def test_documents_point_to_what_is_there() -> None:
+    found = []
+    for path in [ROOT / "README.md", *_files("*.md", folders=["docs"])]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            if not (path.parent / target).exists():
+                found.append(f"{_name(path)}: {target}")
+    _none_of(found, "Links to files that do not exist:")
+
+
 # ---------------------------------------------------------------------------------------- modules
 
 IMPORT_EACH = """
