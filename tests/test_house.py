@@ -128,11 +128,11 @@ def _words_in(lines: list[str]) -> Iterator[str]:
 
 
 def test_documents_point_to_what_is_there() -> None:
+    link = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
     found = []
     for path in [ROOT / "README.md", *_files("*.md", folders=["docs"])]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            if not (path.parent / target).exists():
-                found.append(f"{_name(path)}: {target}")
+        targets = link.findall(path.read_text(encoding="utf-8"))
+        found += [f"{_name(path)}: {one}" for one in targets if not (path.parent / one).exists()]
     _none_of(found, "Links to files that do not exist:")
 
 
