@@ -38,21 +38,7 @@ BUILD = ROOT / "build"
 # Debian packages that tests need beyond Python, and the program by which one sees that it is there.
 TEST_PROGRAMS: dict[str, str] = {}
 
-TYPED = [
-    "protocol",
-    "server",
-    "client",
-    "p2p",
-    "remote",
-    "ldapsync",
-    "installer",
-    "bench",
-    "tests/support",
-    "tests/guards",
-    "tests/scenes",
-    "tests/conftest.py",
-    "dev.py",
-]
+TYPED = "protocol server client p2p remote ldapsync installer bench tests dev.py".split()
 
 
 class Stop(Exception):
