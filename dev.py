@@ -38,7 +38,8 @@ BUILD = ROOT / "build"
 # Debian packages that tests need beyond Python, and the program by which one sees that it is there.
 TEST_PROGRAMS: dict[str, str] = {}
 
-TYPED = "protocol server client p2p remote ldapsync installer bench tests dev.py".split()
+ROOMS = ["protocol", "server", "client", "p2p", "remote", "ldapsync", "installer"]
+TYPED = [*ROOMS, "bench", "tests", "dev.py"]
 
 
 class Stop(Exception):
