@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The directory as the rest of the server uses it: who there is, who may see whom, and what changed since.
+
+Everything is answered from memory. Changes come from admin.py, once they are durable.
+"""
+
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Set
+from typing import Any, Final
+
+from msgspec import Struct
+
+from protocol.ids import DepartmentId, UserId
+from protocol.messages import people as wire
+from protocol.messages.admin import Permission
+from server.services import permissions, search_people
+from server.services.caller import Caller
+from server.services.organisation import Organisation, PersonEntry
+from server.services.visibility import View, Visibility
+
+MAX_SEARCHED_INLINE: Final = 3_000
+"""People up to which a search is done at once: about a millisecond. With more it goes to a thread."""
+MAX_REMEMBERED_ANSWERS: Final = 8
+"""Whole directories kept for the next who asks: after a change of the rules thousands ask for a few of them."""
+
+
+class Change(Struct, frozen=True):
+    """What a durable change of the directory was about."""
+
+    version: int
+    people_changed: frozenset[UserId] = frozenset()
+    """Created or changed in any way, roles included."""
+    people_disabled: frozenset[UserId] = frozenset()
+    departments_changed: frozenset[DepartmentId] = frozenset()
+    """Created, changed or removed."""
+    rules_changed: bool = False
+    """What people may see or do may be different for everybody."""
+
+
+class Directory:
+    """The people and departments of the organisation, and who may know of whom."""
+
+    def __init__(self, run_in_thread: Callable[..., Awaitable[Any]]) -> None:
+        """``run_in_thread(function, *arguments)`` runs a search in a large organisation."""
+        self.organisation = Organisation()
+        """The state as it is now; replaced as a whole, never changed in place."""
+        self.visibility = Visibility(self.organisation)
+        self.rules_epoch = 0
+        """Grows with every change after which an answer of may_see, may_open_chat, has_permission, members_of, departments_of
+        or is_disabled may be another."""
+        self._run_in_thread = run_in_thread
+        self._listeners: list[Callable[[Change], object]] = []
+        self._log = _ChangeLog()
+        self._answers: dict[View, wire.Directory] = {}
+
+    # Who there is
+
+    @property
+    def version(self) -> int:
+        """The directory's version; clients ask for what changed since theirs."""
+        return self.organisation.version
+
+    def key_of(self, user: UserId) -> int:
+        """The store's number for a person. Raises KeyError for a stranger."""
+        return self.organisation.people[user].key
+
+    def id_of(self, key: int) -> UserId:
+        """The person with that number in the store. Raises KeyError."""
+        return self.organisation.ids[key]
+
+    def person(self, user: UserId) -> wire.Person | None:
+        """The person's record, whoever asks; None for a stranger."""
+        entry = self.organisation.people.get(user)
+        return entry.person if entry else None
+
+    def department(self, department: DepartmentId) -> wire.Department | None:
+        """The department's record, whoever asks; None when there is no such department."""
+        entry = self.organisation.departments.get(department)
+        return entry.department if entry else None
+
+    def is_disabled(self, user: UserId) -> bool:
+        """Whether the account is closed, or there is none."""
+        return self.organisation.is_disabled(user)
+
+    def members_of(self, department: DepartmentId) -> set[UserId]:
+        """The enabled people who sit in the department or below it."""
+        organisation = self.organisation
+        return {
+            user
+            for below in organisation.subtree_of(department)
+            for user in organisation.seated_in(below)
+            if not organisation.is_disabled(user)
+        }
+
+    def departments_of(self, user: UserId) -> set[DepartmentId]:
+        """The departments in which the person sits and all above them: those whose members_of has the person when enabled."""
+        organisation = self.organisation
+        return {
+            above
+            for department in organisation.seats_of(user)
+            for above in organisation.path_of(department)
+        }
+
+    def people_count(self) -> int:
+        """Enabled people."""
+        return sum(not entry.person.is_disabled for entry in self.organisation.people.values())
+
+    # Who may do what
+
+    def may_see(self, viewer: UserId, target: UserId) -> bool:
+        """Whether the viewer may know of the target. Closed accounts stay visible."""
+        return self.visibility.may_see(viewer, target)
+
+    def may_open_chat(self, viewer: UserId, target: UserId) -> bool:
+        """Whether the viewer may begin to write to the target; an existing conversation may always be answered."""
+        return self.visibility.may_open_chat(viewer, target)
+
+    def has_permission(
+        self, user: UserId, permission: Permission, department: DepartmentId | None = None
+    ) -> bool:
+        """Whether an enabled user holds the permission everywhere or, when one is given, over the department."""
+        return permissions.has_permission(self.organisation, user, permission, department)
+
+    # What clients ask
+
+    def get_directory(self, caller: Caller, request: wire.GetDirectory) -> wire.Directory:
+        """The directory as the caller may see it, or what changed in it since the caller's version."""
+        organisation = self.organisation
+        view = self.visibility.view_of(caller.user)
+        entry = organisation.people.get(caller.user)
+        is_full = not organisation.rules_version <= request.since <= organisation.version
+        if entry is not None and organisation.rules:
+            # With rules, what the caller sees depends on the caller's own places and roles.
+            is_full = is_full or request.since < entry.moved
+        if is_full or not request.since:
+            return self._full(view, entry)
+        return self._differences(view, caller.user, request.since)
+
+    async def find_people(self, caller: Caller, request: wire.FindPeople) -> wire.People:
+        """People whom the caller may see and who match the text, best first."""
+        organisation, visibility = self.organisation, self.visibility
+        view = visibility.view_of(caller.user)
+
+        def sees(entry: PersonEntry) -> bool:
+            return entry.person.id == caller.user or visibility.sees(view, entry)
+
+        entries = organisation.people.values()
+        if request.department is not None:
+            if request.department in visibility.hidden_departments(view):
+                return wire.People()
+            seated = {
+                user
+                for below in organisation.subtree_of(request.department)
+                for user in organisation.seated_in(below)
+            }
+            entries = {user: organisation.people[user] for user in seated}.values()
+        search = (entries, request.text, request.limit, sees)
+        if len(entries) <= MAX_SEARCHED_INLINE:
+            found = search_people.find(*search)
+        else:
+            found = await self._run_in_thread(search_people.find, *search)
+        return wire.People(tuple(visibility.as_seen(view, entry.person) for entry in found))
+
+    # Changes
+
+    def on_change(self, listener: Callable[[Change], object]) -> None:
+        """Have the listener called after each durable change; it must not raise and not take long."""
+        self._listeners.append(listener)
+
+    def take(self, organisation: Organisation, change: Change | None = None) -> None:
+        """Go over to another state: at the start (no change), or after a change became durable."""
+        self.organisation = organisation
+        self.visibility = Visibility(organisation)
+        self.rules_epoch += 1
+        self._answers.clear()
+        if change is None:
+            self._log = _ChangeLog(organisation)
+            return
+        self._log.add(change)
+        if len(self._log) > 2 * len(organisation.people) + 1000:
+            self._log = _ChangeLog(organisation)  # without what is outdated
+        for listener in self._listeners:
+            listener(change)
+
+    def _full(self, view: View, asking: PersonEntry | None) -> wire.Directory:
+        answer = self._answers.get(view)
+        if answer is None:
+            visibility, organisation = self.visibility, self.organisation
+            people = organisation.people.values()
+            if visibility.hides_nobody or not view.rules:
+                seen = tuple(entry.person for entry in people)
+            else:
+                seen = tuple(
+                    visibility.as_seen(view, entry.person)
+                    for entry in people
+                    if visibility.sees(view, entry)
+                )
+            hidden = visibility.hidden_departments(view)
+            departments = tuple(
+                entry.department
+                for department, entry in organisation.departments.items()
+                if department not in hidden
+            )
+            if len(self._answers) >= MAX_REMEMBERED_ANSWERS:
+                self._answers.pop(next(iter(self._answers)))
+            answer = wire.Directory(organisation.version, True, departments, seen)
+            self._answers[view] = answer
+        if asking is not None and not self.visibility.sees(view, asking):
+            # Hidden from everybody like this one, but not from themselves.
+            people_with_self = (
+                *answer.people,
+                self.visibility.as_seen(view, asking.person),
+            )
+            return wire.Directory(answer.version, True, answer.departments, people_with_self)
+        return answer
+
+    def _differences(self, view: View, viewer: UserId, since: int) -> wire.Directory:
+        organisation, visibility = self.organisation, self.visibility
+        people, gone = [], []
+        for user in self._log.people_since(since):
+            entry = organisation.people[user]
+            if user == viewer or visibility.sees(view, entry):
+                people.append(visibility.as_seen(view, entry.person))
+            elif entry.moved > since >= entry.created:
+                # Only who may have been visible before is worth a word; the others stay unknown.
+                gone.append(user)
+        hidden = visibility.hidden_departments(view)
+        departments = tuple(
+            entry.department
+            for department, entry in organisation.departments.items()
+            if entry.version > since and department not in hidden
+        )
+        gone_departments = tuple(
+            department
+            for department, version in organisation.gone_departments.items()
+            if version > since
+        )
+        return wire.Directory(
+            version=organisation.version,
+            departments=departments,
+            people=tuple(people),
+            gone_departments=gone_departments,
+            gone_people=tuple(gone),
+        )
+
+
+class _ChangeLog:
+    """Which people changed in which version, oldest first; each person counts where they stand last."""
+
+    def __init__(self, organisation: Organisation | None = None) -> None:
+        entries = sorted(organisation.people.values(), key=_version_of) if organisation else []
+        self._versions = [entry.version for entry in entries]
+        self._people = [entry.person.id for entry in entries]
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def add(self, change: Change) -> None:
+        """Note the people of a change."""
+        self._people += change.people_changed
+        self._versions += [change.version] * len(change.people_changed)
+
+    def people_since(self, version: int) -> Set[UserId]:
+        """Who changed after the version."""
+        return dict.fromkeys(self._people[bisect_right(self._versions, version) :]).keys()
+
+
+def _version_of(entry: PersonEntry) -> int:
+    return entry.version
