@@ -9,7 +9,7 @@ from typing import Final
 
 
 class ErrorCode(enum.StrEnum):
-    """Every reason for which a request is refused or a connection ended. The value is what travels."""
+    """Every reason why a request is refused or a connection ended. The value is what travels."""
 
     # The bytes or their order were wrong; the connection ends.
     BAD_FRAME = "bad_frame"
@@ -83,7 +83,8 @@ TRANSIENT_CODES: Final = frozenset(
         ErrorCode.INTERNAL,
     )
 )
-"""A request refused with one of these may be repeated later unchanged; with any other it would be refused again."""
+"""A request refused with one of these may be repeated later unchanged; with any other it would be
+refused again."""
 
 
 class ProtocolError(Exception):
@@ -104,7 +105,8 @@ class RemoteProtocolError(ProtocolError):
 
 
 class RequestRefused(ProtocolError):
-    """A request was understood and refused: raised by the rules of the server, and again where the reply arrives."""
+    """A request was understood and refused: raised by the rules of the server, and again where the
+    reply arrives."""
 
     def __init__(self, code: ErrorCode, sentence: str, *, retry_after_ms: int = 0) -> None:
         super().__init__(sentence)

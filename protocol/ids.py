@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Identifiers: 16 bytes each, made where the thing is made, never reused.
 
-An id made by a client (a message, a group) makes its request idempotent: the same id sent twice is the same thing.
+An id made by a client (a message, a group) makes its request idempotent: the same id sent twice is
+the same thing.
 """
 
 import hashlib
@@ -25,9 +26,10 @@ _TIMESTAMP_MAX: Final = 1 << 48
 
 
 def uuid7(now_ms: int, entropy: bytes) -> bytes:
-    """A UUID version 7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, then 74 bits of ``entropy``.
+    """A UUID version 7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 bits of ``entropy``.
 
-    ``entropy`` is 10 random bytes. Ids of one clock sort by time; nothing may rely on the clocks of two computers.
+    ``entropy`` is 10 random bytes. Ids of one clock sort by time to the millisecond; nothing may rely
+    on the clocks of two computers.
     Raises ValueError when the time or the entropy does not fit.
     """
     if not 0 <= now_ms < _TIMESTAMP_MAX:
@@ -39,7 +41,7 @@ def uuid7(now_ms: int, entropy: bytes) -> bytes:
 
 
 def direct_conversation_id(one: UserId, other: UserId) -> ConversationId:
-    """The id of the direct conversation of two people: the same from both sides, known without a server."""
+    """The id of the direct conversation of two people: the same from both sides, without asking."""
     return _derived(b"lanyard direct conversation", min(one, other) + max(one, other))
 
 
@@ -49,13 +51,13 @@ def department_conversation_id(department: DepartmentId) -> ConversationId:
 
 
 def format_id(value: bytes) -> str:
-    """The text form of an id for people, logs and JSON: lower-case hexadecimal as 8-4-4-4-12 (RFC 9562 section 4)."""
+    """The text form of an id for people, logs and JSON: 8-4-4-4-12 (RFC 9562 section 4)."""
     digits = value.hex()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def parse_id(text: str) -> bytes:
-    """Read the text form of an id, with or without hyphens. Raises ValueError when it is not one."""
+    """Read the text form of an id, with or without hyphens. Raises ValueError when it is none."""
     try:
         value = bytes.fromhex(text.strip().replace("-", ""))
     except ValueError:

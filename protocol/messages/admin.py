@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from protocol import limits
 from protocol.ids import DepartmentId, RoleId, UserId
-from protocol.messages.kinds import Done, Reply, Request
+from protocol.messages.kinds import Count, Done, Integer, Reply, Request
 from protocol.messages.people import Field, Place
 from protocol.messages.session import Login, Name, Password, Policy
 
@@ -39,12 +39,19 @@ class Permission(enum.StrEnum):
     """Recall other people's messages, without a time limit."""
 
 
+Permissions = Annotated[
+    tuple[Annotated[str, Meta(max_length=limits.MAX_KIND_CHARS)], ...],
+    Meta(max_length=limits.MAX_PERMISSIONS_PER_ROLE),
+]
+
+
 class Role(Struct, frozen=True, omit_defaults=True):
     """A named set of permissions."""
 
     id: RoleId
     name: Name
-    permissions: tuple[str, ...] = ()
+    permissions: Permissions = ()
+    """Any of Permission."""
     is_for_everyone: bool = False
     """Held by everybody without being given."""
 
@@ -94,7 +101,7 @@ class PutDepartment(Struct, frozen=True, omit_defaults=True, tag_field="k", tag=
     name: Name
     parent: DepartmentId | None = None
     other_name: Field = ""
-    order: int = 0
+    order: Integer = 0
     has_conversation: bool = False
     source: Field = ""
     """Which directory it comes from; empty: kept by hand."""
@@ -162,7 +169,7 @@ class RevokeRole(Struct, frozen=True, tag_field="k", tag="revoke_role"):
 class SetVisibility(Struct, frozen=True, tag_field="k", tag="set_visibility"):
     """Replace the visibility rules."""
 
-    rules: Annotated[tuple[VisibilityRule, ...], Meta(max_length=200)]
+    rules: Annotated[tuple[VisibilityRule, ...], Meta(max_length=limits.MAX_VISIBILITY_RULES)]
 
 
 DirectoryChange: TypeAlias = (
@@ -181,19 +188,19 @@ DirectoryChange: TypeAlias = (
 class DirectoryChanged(Reply, frozen=True, tag="directory_changed"):
     """The changes are durable (or, in a trial, would be)."""
 
-    version: int
+    version: Count
     """The directory's version after them."""
-    created: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    ended_sessions: int = 0
+    created: Count = 0
+    changed: Count = 0
+    unchanged: Count = 0
+    ended_sessions: Count = 0
 
 
 class ChangeDirectory(Request[DirectoryChanged], frozen=True, tag="change_directory"):
     """Carry out changes in order, all or none."""
 
     changes: Annotated[tuple[DirectoryChange, ...], Meta(max_length=limits.MAX_CHANGES_PER_REQUEST)]
-    expected_version: int | None = None
+    expected_version: Count | None = None
     """Refuse with ``conflict`` when the directory is at another version."""
     is_trial: bool = False
     """Check everything, change nothing."""
@@ -205,14 +212,14 @@ class AdminPerson(Struct, frozen=True, omit_defaults=True):
     person: PutPerson
     has_password: bool = False
     must_change_password: bool = False
-    last_seen_ms: int = 0
-    device_count: int = 0
+    last_seen_ms: Count = 0
+    device_count: Count = 0
 
 
 class AdminDirectory(Reply, frozen=True, tag="admin_directory"):
     """The directory as administrators see it, page by page."""
 
-    version: int
+    version: Count
     people: tuple[AdminPerson, ...] = ()
     departments: tuple[PutDepartment, ...] = ()
     """With the first page."""
@@ -230,23 +237,23 @@ class GetAdminDirectory(Request[AdminDirectory], frozen=True, tag="get_admin_dir
     """Everything about the directory."""
 
     after: UserId | None = None
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 2_000
+    limit: Annotated[int, Meta(ge=1, le=limits.MAX_ADMIN_PAGE)] = 2_000
 
 
 class ServerStatus(Reply, frozen=True, tag="server_status"):
     """How the server is."""
 
     software: str
-    started_ms: int
-    now_ms: int
-    sessions: int
+    started_ms: Count
+    now_ms: Count
+    sessions: Count
     """Signed-in connections."""
-    users_online: int
-    people: int
-    events: int
+    users_online: Count
+    people: Count
+    events: Count
     """Events stored since the beginning."""
-    store_bytes: int
-    directory_version: int
+    store_bytes: Count
+    directory_version: Count
 
 
 class GetServerStatus(Request[ServerStatus], frozen=True, tag="get_server_status"):

@@ -9,10 +9,9 @@ from msgspec import Meta, Raw, Struct
 from protocol import limits
 from protocol.ids import ConversationId, DepartmentId, MessageId, UserId
 from protocol.messages.content import MemberRole, Span
-from protocol.messages.kinds import Done, Note, Push, Reply, Request
+from protocol.messages.kinds import Count, Done, Note, Push, Reply, Request
 from protocol.messages.session import Name
 
-Seq = Annotated[int, Meta(ge=0)]
 Members = Annotated[tuple[UserId, ...], Meta(max_length=limits.MAX_MEMBERS_PER_REQUEST)]
 
 
@@ -28,17 +27,18 @@ class Event(Struct, frozen=True, omit_defaults=True):
     """One change of a conversation. Numbers run 1, 2, 3 ... without a gap over *all* changes."""
 
     conversation: ConversationId
-    seq: int
+    seq: Count
     """Its number in the conversation."""
-    stamp: int
+    stamp: Count
     """Its place in the order of everything that this server stored; grows, with gaps."""
     id: MessageId
     """Made by the sender."""
     sender: UserId
-    at_ms: int
+    at_ms: Count
     """When the server took it, Unix milliseconds by the server's clock."""
-    ordinal: int
-    """How many messages (texts) the conversation held with this event; what unread counts are made of."""
+    ordinal: Count
+    """How many messages (texts) the conversation held with this event; what unread counts are made
+    of."""
     content: Raw
     """One of EventContent."""
 
@@ -47,14 +47,15 @@ class Posted(Reply, frozen=True, tag="posted"):
     """The post is durable on the server."""
 
     conversation: ConversationId
-    seq: int
-    stamp: int
-    at_ms: int
-    ordinal: int
+    seq: Count
+    stamp: Count
+    at_ms: Count
+    ordinal: Count
 
 
 class Post(Request[Posted], frozen=True, tag="post"):
-    """Add a text, edit, recall or reaction. The same id again gets the same answer and changes nothing."""
+    """Add a text, edit, recall or reaction. The same id again gets the same answer and changes
+    nothing."""
 
     conversation: ConversationId
     id: MessageId
@@ -84,9 +85,9 @@ class History(Reply, frozen=True, tag="history"):
 
     conversation: ConversationId
     events: tuple[Event, ...] = ()
-    first: int = 1
+    first: Count = 1
     """The first number that this user may see."""
-    head: int = 0
+    head: Count = 0
     """The last number that this user may see, now."""
 
 
@@ -94,8 +95,8 @@ class GetHistory(Request[History], frozen=True, tag="get_history"):
     """Events after or before a number; exactly one of the two is given."""
 
     conversation: ConversationId
-    after: Seq | None = None
-    before: Seq | None = None
+    after: Count | None = None
+    before: Count | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.MAX_HISTORY_EVENTS)] = 100
 
 
@@ -103,9 +104,9 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
     """How far one member has got: cursors into the numbers of the conversation."""
 
     user: UserId
-    delivered: int = 0
+    delivered: Count = 0
     """Everything up to this number is on a device of the user."""
-    read: int = 0
+    read: Count = 0
     """Everything up to this number was seen."""
 
 
@@ -122,7 +123,7 @@ class Draft(Struct, frozen=True, omit_defaults=True):
     text: Annotated[str, Meta(max_length=limits.MAX_DRAFT_CHARS)] = ""
     spans: Annotated[tuple[Span, ...], Meta(max_length=limits.MAX_SPANS)] = ()
     reply_to: MessageId | None = None
-    at_ms: int = 0
+    at_ms: Count = 0
     """Set by the server."""
 
 
@@ -139,19 +140,19 @@ class Chat(Struct, frozen=True, omit_defaults=True):
     is_readers_only: bool = False
     role: str = MemberRole.MEMBER.value
     """My role."""
-    member_count: int = 0
-    first: int = 1
+    member_count: Count = 0
+    first: Count = 1
     """The first number that I may see."""
-    head: int = 0
+    head: Count = 0
     """The last number that I may see."""
-    ordinal: int = 0
+    ordinal: Count = 0
     """Ordinal of the head."""
-    delivered: int = 0
-    read: int = 0
+    delivered: Count = 0
+    read: Count = 0
     """My own cursors."""
-    unread: int = 0
+    unread: Count = 0
     """Messages of others after my read cursor."""
-    mentions: int = 0
+    mentions: Count = 0
     """Of these, how many mention me."""
     is_muted: bool = False
     is_pinned: bool = False
@@ -168,8 +169,9 @@ class ChatsPage(Reply, frozen=True, tag="chats_page"):
     """Conversations that changed, most recent first."""
 
     chats: tuple[Chat, ...] = ()
-    stamp: int = 0
-    """On the last page: everything up to this stamp is accounted for; the client keeps it for the next Sync."""
+    stamp: Count = 0
+    """On the last page: everything up to this stamp is accounted for; the client keeps it for the
+    next Sync."""
     cursor: bytes = b""
     """Not empty: ask again with it for the next page."""
 
@@ -177,8 +179,9 @@ class ChatsPage(Reply, frozen=True, tag="chats_page"):
 class Sync(Request[ChatsPage], frozen=True, tag="sync"):
     """My conversations in which anything changed since a stamp; 0: all of them."""
 
-    since: int = 0
-    cursor: bytes = b""
+    since: Count = 0
+    cursor: Annotated[bytes, Meta(max_length=limits.MAX_SYNC_CURSOR_BYTES)] = b""
+    """Empty, or from the page before, with ``since`` as it was asked first."""
     events: Annotated[int, Meta(ge=0, le=limits.MAX_SYNC_EVENTS)] = limits.MAX_SYNC_EVENTS
     """How many of the newest events to send with each."""
     limit: Annotated[int, Meta(ge=1, le=limits.MAX_SYNC_CHATS)] = limits.MAX_SYNC_CHATS
@@ -197,8 +200,8 @@ class GetChat(Request[ChatReply], frozen=True, tag="get_chat"):
 
 
 class ChatChanged(Push, frozen=True, tag="chat_changed"):
-    """A conversation of mine is new, over, or changed in what is mine alone (cursors by another device, muted,
-    pinned, draft); ``events`` is empty."""
+    """A conversation of mine is new, over, or changed in what is mine alone (cursors by another
+    device, muted, pinned, draft); ``events`` is empty."""
 
     chat: Chat
 
@@ -213,8 +216,8 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     """My progress in one conversation; a smaller number than before is ignored."""
 
     conversation: ConversationId
-    delivered: Seq = 0
-    read: Seq = 0
+    delivered: Count = 0
+    read: Count = 0
 
 
 class Cursors(Note, frozen=True, tag="cursors"):
@@ -231,7 +234,7 @@ class ReceiptsChanged(Struct, frozen=True, omit_defaults=True):
 
 
 class Receipts(Push, frozen=True, tag="receipts"):
-    """Cursors that moved in the last tick, in conversations of up to MAX_RECEIPT_MEMBERS members."""
+    """Cursors that moved in the last tick, in conversations of up to MAX_RECEIPT_MEMBERS."""
 
     changed: tuple[ReceiptsChanged, ...]
 
@@ -249,7 +252,7 @@ class GetReceipts(Request[ReceiptList], frozen=True, tag="get_receipts"):
 
 
 class Typing(Note, frozen=True, tag="typing"):
-    """I am writing here; sent at most every 3 seconds, shown for 6."""
+    """I am writing here; sent at most every TYPING_INTERVAL_S, shown for TYPING_SHOWN_S."""
 
     conversation: ConversationId
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands in an event of a conversation: texts, and every change to a conversation.
 
-Contents travel as raw MessagePack maps inside their event (field ``k`` holds the kind), so that a program that does not know
-a kind can still count, store and skip it. Kinds are append-only.
+Contents travel as raw MessagePack maps inside their event (field ``k`` holds the kind), so that a
+program that does not know a kind can still count, store and skip it. Kinds are append-only.
 """
 
 import enum
@@ -12,12 +12,16 @@ from msgspec import Meta, Struct
 
 from protocol import limits
 from protocol.ids import DepartmentId, MessageId, UserId
+from protocol.messages.kinds import Count
 from protocol.messages.people import Field
 from protocol.messages.session import Name
 
 
 class Content(Struct, frozen=True, omit_defaults=True, tag_field="k"):
     """The content of one event."""
+
+
+Word = Annotated[str, Meta(max_length=limits.MAX_KIND_CHARS)]
 
 
 class SpanKind(enum.StrEnum):
@@ -36,17 +40,18 @@ class SpanKind(enum.StrEnum):
 
 
 class Span(Struct, frozen=True, omit_defaults=True):
-    """A stretch of a text with a meaning; counted in Unicode code points. Spans may nest, never cross."""
+    """A stretch of a text with a meaning; counted in Unicode code points. Spans may nest, never
+    cross."""
 
-    kind: str
+    kind: Word
     """One of SpanKind."""
-    start: Annotated[int, Meta(ge=0)]
-    length: Annotated[int, Meta(ge=1)]
+    start: Count
+    length: Annotated[int, Meta(ge=1, le=limits.MAX_INTEGER)]
     user: UserId | None = None
     """Who is mentioned."""
     url: Field = ""
     """Where a link leads: http, https, mailto or lanyard."""
-    language: Annotated[str, Meta(max_length=40)] = ""
+    language: Word = ""
     """The language of a code block."""
 
 
@@ -55,19 +60,20 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
 
     id: MessageId
     name: Name
-    size_bytes: Annotated[int, Meta(ge=0)]
-    media_type: Annotated[str, Meta(max_length=100)] = ""
-    digest: Annotated[bytes, Meta(max_length=64)] = b""
+    size_bytes: Count
+    media_type: Annotated[str, Meta(max_length=limits.MAX_MEDIA_TYPE_CHARS)] = ""
+    digest: Annotated[bytes, Meta(max_length=limits.MAX_DIGEST_BYTES)] = b""
     """BLAKE3 of the whole file, 32 bytes."""
-    width: int = 0
-    height: int = 0
+    width: Count = 0
+    """Of an image, in pixels; 0: not known."""
+    height: Count = 0
 
 
 class Forwarded(Struct, frozen=True, omit_defaults=True):
     """Where a forwarded message came from, as stated by the server, never by the client."""
 
     sender: UserId
-    at_ms: int = 0
+    at_ms: Count = 0
 
 
 class Text(Content, frozen=True, tag="text"):
@@ -79,7 +85,7 @@ class Text(Content, frozen=True, tag="text"):
     """The message of the same conversation that this one answers."""
     attachments: Annotated[tuple[Attachment, ...], Meta(max_length=limits.MAX_ATTACHMENTS)] = ()
     forwarded: Forwarded | None = None
-    edited_ms: int = 0
+    edited_ms: Count = 0
     """When the text was last edited; 0: never. Set by the server."""
 
 
@@ -109,7 +115,7 @@ class Recalled(Content, frozen=True, tag="recalled"):
     """Stands in place of the content of a message, or of an edit of it, that was recalled."""
 
     by: UserId
-    at_ms: int = 0
+    at_ms: Count = 0
 
 
 class MemberRole(enum.StrEnum):

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from protocol import limits
 from protocol.ids import ConversationId, DepartmentId, UserId
-from protocol.messages.kinds import Done, Push, Reply, Request
+from protocol.messages.kinds import Count, Done, Integer, Push, Reply, Request
 
 Field = Annotated[str, Meta(max_length=limits.MAX_FIELD_CHARS)]
 
@@ -18,7 +18,7 @@ class Place(Struct, frozen=True, omit_defaults=True):
 
     department: DepartmentId
     title: Field = ""
-    order: int = 0
+    order: Integer = 0
     """People of a department are listed by this, then by name."""
     is_head: bool = False
 
@@ -48,7 +48,7 @@ class Department(Struct, frozen=True, omit_defaults=True):
     name: str
     parent: DepartmentId | None = None
     other_name: str = ""
-    order: int = 0
+    order: Integer = 0
     conversation: ConversationId | None = None
     """The department's own conversation, when it has one."""
 
@@ -56,7 +56,7 @@ class Department(Struct, frozen=True, omit_defaults=True):
 class Directory(Reply, frozen=True, tag="directory"):
     """The directory as this user may see it, or what changed in it."""
 
-    version: int
+    version: Count
     is_full: bool = False
     """The records replace everything that the client holds; otherwise they are added to it."""
     departments: tuple[Department, ...] = ()
@@ -69,13 +69,13 @@ class Directory(Reply, frozen=True, tag="directory"):
 class GetDirectory(Request[Directory], frozen=True, tag="get_directory"):
     """The directory; with the version that the client holds, only the differences."""
 
-    since: int = 0
+    since: Count = 0
 
 
 class DirectoryMoved(Push, frozen=True, tag="directory_moved"):
     """The directory has a new version; fetch the differences when convenient."""
 
-    version: int
+    version: Count
 
 
 class People(Reply, frozen=True, tag="people"):
@@ -110,10 +110,10 @@ class Presence(Struct, frozen=True, omit_defaults=True):
     user: UserId
     state: str = PresenceState.OFFLINE.value
     """One of PresenceState; an unknown value counts as online."""
-    since_ms: int = 0
+    since_ms: Count = 0
     """Since when, by the server's clock; for offline: when last seen, or 0."""
     status: str = ""
-    status_until_ms: int = 0
+    status_until_ms: Count = 0
     """When the status text ends by itself; 0: never."""
 
 
@@ -129,11 +129,15 @@ class PresenceList(Reply, frozen=True, tag="presence_list"):
     people: tuple[Presence, ...] = ()
 
 
+Departments = Annotated[tuple[DepartmentId, ...], Meta(max_length=limits.MAX_WATCHED_DEPARTMENTS)]
+
+
 class WatchPresence(Request[PresenceList], frozen=True, tag="watch_presence"):
-    """Replace the set of people whose presence this session is told; answered with their presence now."""
+    """Replace the set of people whose presence this session is told; answered with their presence
+    now."""
 
     users: Annotated[tuple[UserId, ...], Meta(max_length=limits.MAX_WATCHED_USERS)] = ()
-    departments: Annotated[tuple[DepartmentId, ...], Meta(max_length=100)] = ()
+    departments: Departments = ()
     """Everyone who sits directly in these."""
 
 
@@ -141,7 +145,8 @@ class SetPresence(Request[Done], frozen=True, tag="set_presence"):
     """What this device knows of its user: the state; and for all devices the status text."""
 
     state: PresenceState | None = None
-    """ONLINE, AWAY and IN_CALL hold for this device; BUSY and DO_NOT_DISTURB for the user, until ONLINE is set.
-    OFFLINE hides this device. None: as it was."""
+    """ONLINE, AWAY and IN_CALL hold for this device; BUSY and DO_NOT_DISTURB for the user, until
+    ONLINE is set. OFFLINE hides this device. None: as it was."""
     status: Annotated[str, Meta(max_length=limits.MAX_STATUS_CHARS)] | None = None
-    status_until_ms: int = 0
+    """Empty: none. None: as it was, and ``status_until_ms`` is not looked at."""
+    status_until_ms: Count = 0

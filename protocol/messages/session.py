@@ -7,20 +7,24 @@ from msgspec import Meta, Struct
 
 from protocol import limits
 from protocol.ids import DeviceId, SessionId, UserId
-from protocol.messages.kinds import Done, Message, Push, Reply, Request
+from protocol.messages.kinds import Count, Done, Message, Push, Reply, Request
 
 Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME_CHARS)]
 Login = Annotated[str, Meta(min_length=1, max_length=limits.MAX_LOGIN_CHARS)]
 Password = Annotated[str, Meta(max_length=limits.MAX_PASSWORD_CHARS)]
-Token = Annotated[bytes, Meta(min_length=32, max_length=64)]
+Token = Annotated[bytes, Meta(min_length=limits.MIN_TOKEN_BYTES, max_length=limits.MAX_TOKEN_BYTES)]
+Capabilities = Annotated[
+    tuple[Annotated[str, Meta(max_length=limits.MAX_KIND_CHARS)], ...],
+    Meta(max_length=limits.MAX_CAPABILITIES),
+]
 
 
 class Hello(Message, frozen=True, tag="hello"):
     """The first frame of a client: what it speaks."""
 
-    oldest_version: int
-    newest_version: int
-    capabilities: tuple[str, ...] = ()
+    oldest_version: Count
+    newest_version: Count
+    capabilities: Capabilities = ()
     software: Annotated[str, Meta(max_length=limits.MAX_NAME_CHARS)] = ""
     """Program and version, for the administrator's list of sessions."""
 
@@ -28,16 +32,18 @@ class Hello(Message, frozen=True, tag="hello"):
 class Welcome(Message, frozen=True, tag="welcome"):
     """The server's answer to Hello: what both will speak."""
 
-    version: int
-    capabilities: tuple[str, ...] = ()
+    version: Count
+    """The newest that both speak."""
+    capabilities: Capabilities = ()
+    """Those of the client's that the server has, too."""
     organisation: str = ""
     """Name of the organisation, for the sign-in window."""
     organisation_id: bytes = b""
     """Identity of the organisation: SHA-256 of its CA's public key."""
     epoch: bytes = b""
-    """Changes when the server's store was replaced by an older one (restore): a client that sees a new value
-    forgets its cursors and synchronises from the start."""
-    server_time_ms: int = 0
+    """Changes when the server's store was replaced by an older one (restore): a client that sees a
+    new value forgets its cursors and synchronises from the start."""
+    server_time_ms: Count = 0
     """The server's clock, Unix milliseconds."""
     software: str = ""
 
@@ -56,7 +62,7 @@ class Goodbye(Message, frozen=True, tag="goodbye"):
     reason: str = ""
     """Empty, or one of ErrorCode."""
     sentence: str = ""
-    reconnect_after_ms: int = 0
+    reconnect_after_ms: Count = 0
     """When to come back, spread by the server so that not all clients return at once."""
 
 
@@ -67,7 +73,7 @@ class DeviceInfo(Struct, frozen=True, omit_defaults=True):
     """Made by the device at its first start."""
     name: Name
     """The computer's name."""
-    kind: str = "desktop"
+    kind: Annotated[str, Meta(max_length=limits.MAX_KIND_CHARS)] = "desktop"
     """``desktop``, ``phone``, ``cli`` or ``bot``."""
     platform: Annotated[str, Meta(max_length=limits.MAX_NAME_CHARS)] = ""
 
@@ -75,12 +81,12 @@ class DeviceInfo(Struct, frozen=True, omit_defaults=True):
 class Policy(Struct, frozen=True, omit_defaults=True):
     """The organisation's rules that a client shows or obeys."""
 
-    edit_within_s: int = 0
+    edit_within_s: Count = 0
     """How long a message may be edited by its sender; 0: never."""
-    recall_within_s: int = 0
+    recall_within_s: Count = 0
     """How long a message may be recalled by its sender; 0: never."""
     has_read_receipts: bool = True
-    password_min_chars: int = limits.MIN_PASSWORD_CHARS
+    password_min_chars: Count = limits.MIN_PASSWORD_CHARS
 
 
 class SignedIn(Reply, frozen=True, tag="signed_in"):
@@ -96,7 +102,7 @@ class SignedIn(Reply, frozen=True, tag="signed_in"):
     permissions: tuple[str, ...] = ()
     """What this user may do anywhere; rights within a part of the tree are not listed."""
     policy: Policy = Policy()
-    server_time_ms: int = 0
+    server_time_ms: Count = 0
 
 
 class SignIn(Request[SignedIn], frozen=True, tag="sign_in"):
@@ -134,11 +140,12 @@ class DeviceCertificate(Reply, frozen=True, tag="device_certificate"):
 
     certificate: bytes
     authority: bytes
-    not_after_ms: int = 0
+    not_after_ms: Count = 0
 
 
 class EnrollDevice(Request[DeviceCertificate], frozen=True, tag="enroll_device"):
-    """Ask for a certificate for this device's key; again, to renew it. The names in the request are ignored."""
+    """Ask for a certificate for this device's key; again, to renew it. The names in the request are
+    ignored."""
 
     csr: Annotated[bytes, Meta(max_length=limits.MAX_CSR_BYTES)]
     """PKCS #10 certification request, DER (RFC 2986)."""
@@ -154,11 +161,11 @@ class Device(Struct, frozen=True, omit_defaults=True):
     software: str = ""
     address: str = ""
     """Where it was last seen."""
-    last_seen_ms: int = 0
-    created_ms: int = 0
+    last_seen_ms: Count = 0
+    created_ms: Count = 0
     is_online: bool = False
     is_this: bool = False
-    certificate_not_after_ms: int = 0
+    certificate_not_after_ms: Count = 0
 
 
 class Devices(Reply, frozen=True, tag="devices"):
@@ -174,7 +181,8 @@ class ListDevices(Request[Devices], frozen=True, tag="list_devices"):
 
 
 class RemoveDevice(Request[Done], frozen=True, tag="remove_device"):
-    """End a device's session at once and revoke its token and certificate. Without a device: all of the user's."""
+    """End a device's session at once and revoke its token and certificate. Without a device: all of
+    the user's."""
 
     device: DeviceId | None = None
     user: UserId | None = None
