@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages to and from MessagePack: one envelope, one union of kinds for each direction.
 
-An envelope is the array ``[number, message]``. A request has a number above 0, its reply or error the same one; everything
-else has 0. What can't be decoded is told apart: unknown kind (skipped), or broken (ends the connection).
+An envelope is the array ``[number, message]``. A request has a number above 0, its reply or error the
+same one; everything else has 0. What can't be decoded is told apart: a message of unknown kind or with
+a wrong field in a sound envelope (``Unreadable``), or no message at all (RemoteProtocolError).
 """
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, RequestRefused
-from protocol.limits import MAX_CONTENT_BYTES
+from protocol.limits import MAX_CONTENT_BYTES, MAX_SENTENCE_CHARS
 from protocol.messages import admin, chat, content, people, session
-from protocol.messages.kinds import Done, Error, Message
+from protocol.messages.kinds import Done, Error, Message, Reply, Request
 
 FromClient: TypeAlias = (
     session.Hello
@@ -114,13 +115,9 @@ class ServerEnvelope(Struct, array_like=True, frozen=True, gc=False):
     message: FromServer
 
 
-class _Envelope(Struct, array_like=True, frozen=True, gc=False):
-    number: int
-    message: Message
-
-
+@final
 class Unreadable(Struct, frozen=True):
-    """A message that can't be used though its envelope is sound: of unknown kind, or with a wrong field."""
+    """A message that can't be used though its envelope is sound: unknown kind, or wrong field."""
 
     number: int
     kind: str
@@ -140,8 +137,12 @@ _event_decoder: Final[msgspec.msgpack.Decoder[content.EventContent]] = msgspec.m
     content.EventContent
 )
 
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no good: also text that is not UTF-8, and nesting so deep
+that only an attacker writes it."""
+
 MAX_NUMBER: Final = (1 << 31) - 1
-"""Request numbers stay below this; they may be used again once answered."""
+"""The highest number of a request; numbers may be used again once answered."""
 
 
 def kinds_of(union: object) -> dict[str, type[Message]]:
@@ -154,34 +155,47 @@ CLIENT_KINDS: Final = kinds_of(FromClient)
 SERVER_KINDS: Final = kinds_of(FromServer)
 
 
+def _replies() -> dict[type[Request[Reply]], type[Reply]]:
+    requests = [kind for kind in CLIENT_KINDS.values() if issubclass(kind, Request)]
+    # Typeshed does not know of __orig_bases__ (PEP 560) here: it holds ``Request[TheReply]``.
+    bases: list[Any] = [kind.__orig_bases__[0] for kind in requests]  # type: ignore[attr-defined]
+    return {kind: base.__args__[0] for kind, base in zip(requests, bases, strict=True)}
+
+
+REPLIES: Final = _replies()
+"""The reply that each request is answered with, unless by an error."""
+
+
 def encode_body(number: int, message: Message) -> bytes:
-    """The body of a frame."""
-    return _encoder.encode(_Envelope(number, message))
+    """The body of a frame. Raises LocalProtocolError for a value that no field can hold."""
+    try:
+        return _encoder.encode((number, message))
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise _unencodable(error) from error
 
 
 def decode_from_client(body: bytes) -> ClientEnvelope | Unreadable:
     """Read a body that a client sent. Raises RemoteProtocolError when it is broken."""
     try:
         return _client_decoder.decode(body)
-    except msgspec.ValidationError as error:
+    except _UNDECODABLE as error:
         return _unreadable(body, CLIENT_KINDS, error)
-    except msgspec.DecodeError as error:
-        raise _not_messagepack(error) from error
 
 
 def decode_from_server(body: bytes) -> ServerEnvelope | Unreadable:
     """Read a body that a server sent. Raises RemoteProtocolError when it is broken."""
     try:
         return _server_decoder.decode(body)
-    except msgspec.ValidationError as error:
+    except _UNDECODABLE as error:
         return _unreadable(body, SERVER_KINDS, error)
-    except msgspec.DecodeError as error:
-        raise _not_messagepack(error) from error
 
 
 def encode_content(value: content.EventContent) -> Raw:
-    """The raw form of an event's content."""
-    encoded = _encoder.encode(value)
+    """The raw form of an event's content. Raises LocalProtocolError when it is too large."""
+    try:
+        encoded = _encoder.encode(value)
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise _unencodable(error) from error
     if len(encoded) > MAX_CONTENT_BYTES:
         raise LocalProtocolError(
             f"a content of {len(encoded)} bytes is above the limit of {MAX_CONTENT_BYTES}"
@@ -190,41 +204,50 @@ def encode_content(value: content.EventContent) -> Raw:
 
 
 def decode_posted(raw: Raw | bytes) -> content.PostedContent:
-    """What a client wants to post, checked. Raises RequestRefused with a sentence that names the field."""
+    """What a client wants to post, checked. Raises RequestRefused with a sentence that names the
+    field."""
     if len(memoryview(raw)) > MAX_CONTENT_BYTES:
-        raise RequestRefused(
-            ErrorCode.TOO_LARGE, f"A message holds at most {MAX_CONTENT_BYTES} bytes."
-        )
+        sentence = f"A message holds at most {MAX_CONTENT_BYTES} bytes."
+        raise RequestRefused(ErrorCode.TOO_LARGE, sentence)
     try:
         return _posted_decoder.decode(raw)
-    except msgspec.MsgspecError as error:
-        raise RequestRefused(ErrorCode.INVALID, f"The content can't be read: {error}") from error
+    except _UNDECODABLE as error:
+        sentence = _shortened(f"The content can't be read: {error}")
+        raise RequestRefused(ErrorCode.INVALID, sentence) from error
 
 
 def decode_content(raw: Raw | bytes) -> content.EventContent | None:
-    """The content of an event; None for a kind that this version does not know."""
+    """The content of an event; None for one that this version can't read, such as a newer kind."""
     try:
         return _event_decoder.decode(raw)
-    except msgspec.MsgspecError:
+    except _UNDECODABLE:
         return None
 
 
-def _unreadable(
-    body: bytes, known: dict[str, type[Message]], error: msgspec.ValidationError
-) -> Unreadable:
-    """Say what is wrong with a message; raises RemoteProtocolError when not even the envelope is sound."""
+def _unreadable(body: bytes, known: dict[str, type[Message]], error: Exception) -> Unreadable:
+    """Say what is wrong with a message. Raises RemoteProtocolError when there is none."""
+    if not isinstance(error, msgspec.ValidationError):
+        sentence = _shortened(f"The frame is not MessagePack: {error}")
+        raise RemoteProtocolError(ErrorCode.BAD_FRAME, sentence) from error
     try:
         sealed = _sealed_decoder.decode(body)
         kind = _kind_decoder.decode(sealed.message).t
-    except msgspec.MsgspecError:
-        sentence = f"The frame is not a message: {error}"
+    except _UNDECODABLE:
+        sentence = _shortened(f"The frame is not a message: {error}")
         raise RemoteProtocolError(ErrorCode.BAD_FRAME, sentence) from error
     if kind in known:
-        sentence = f"The message {kind!r} can't be accepted: {error}"
+        sentence = _shortened(f"The message {kind!r} can't be accepted: {error}")
         return Unreadable(sealed.number, kind, ErrorCode.INVALID, sentence)
     sentence = f"The message {kind[:40]!r} is not known here; update this side."
     return Unreadable(sealed.number, kind, ErrorCode.UNKNOWN_KIND, sentence)
 
 
-def _not_messagepack(error: msgspec.DecodeError) -> RemoteProtocolError:
-    return RemoteProtocolError(ErrorCode.BAD_FRAME, f"The frame is not MessagePack: {error}")
+def _shortened(sentence: str) -> str:
+    """msgspec quotes what it can't accept, and that may be as long as a frame."""
+    if len(sentence) <= MAX_SENTENCE_CHARS:
+        return sentence
+    return sentence[: MAX_SENTENCE_CHARS - 1] + "…"
+
+
+def _unencodable(error: UnicodeEncodeError | OverflowError) -> LocalProtocolError:
+    return LocalProtocolError(f"the message holds a value that can't be sent: {error}")

@@ -2,6 +2,7 @@
 """The server's side of a connection: it welcomes, answers requests and pushes."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from protocol import limits
 from protocol.codec import MAX_NUMBER, Unreadable, decode_from_client, encode_body
@@ -11,8 +12,14 @@ from protocol.events import ConnectionEvent, HelloReceived, NoteReceived, Reques
 from protocol.frames import FrameReader, pack_frame
 from protocol.messages.kinds import Error, Message, Note, Push, Reply, Request
 from protocol.messages.session import Hello, SignedIn, Welcome
-from protocol.states import State, Step, next_state, step_of
-from protocol.version import OLDEST_VERSION, OUR_CAPABILITIES, VERSION, Capability, agree_on_version
+from protocol.states import State, Step, step_of
+from protocol.version import OLDEST_VERSION, OUR_CAPABILITIES, VERSION, agree_on_version
+
+# In Python 3.11 reading a member from its Enum costs a call; these are asked for each frame.
+_SIGN_IN: Final = Step.SIGN_IN
+_REGULAR: Final = Step.REGULAR
+_GREETED: Final = State.GREETED
+_SIGNED_IN: Final = State.SIGNED_IN
 
 
 def push_frame(message: Push) -> bytes:
@@ -29,18 +36,25 @@ class ServerConnection(Connection):
         make_welcome: Callable[[int, tuple[str, ...]], Welcome],
         *,
         capabilities: Iterable[str] = OUR_CAPABILITIES,
-        keepalive_s: float = limits.KEEPALIVE_INTERVAL_S + 10.0,
+        keepalive_s: float = limits.SERVER_KEEPALIVE_INTERVAL_S,
         dead_peer_s: float = limits.DEAD_PEER_S,
     ) -> None:
-        # The client's keepalive is due first: on a healthy connection only one side pings.
         reader = FrameReader(
             max_body_bytes=limits.MAX_GREETING_FRAME_BYTES,
-            max_inflated_bytes=limits.MAX_CLIENT_INFLATED_BYTES,
+            max_inflated_bytes=limits.MAX_GREETING_FRAME_BYTES,
         )
-        super().__init__(now, reader, keepalive_s=keepalive_s, dead_peer_s=dead_peer_s)
+        super().__init__(
+            now,
+            reader,
+            keepalive_s=keepalive_s,
+            dead_peer_s=dead_peer_s,
+            max_sent_bytes=limits.MAX_SERVER_FRAME_BYTES,
+            max_sent_inflated_bytes=limits.MAX_INFLATED_BYTES,
+        )
         self._make_welcome = make_welcome
         self._offered = tuple(capabilities)
         self._unanswered: set[int] = set()
+        self._sign_in_number = 0  # of the request to sign in that is being answered; 0: none
 
     @property
     def unanswered_count(self) -> int:
@@ -48,18 +62,19 @@ class ServerConnection(Connection):
         return len(self._unanswered)
 
     def reply(self, number: int, message: Reply) -> None:
-        """Answer a request. SignedIn opens the session. Answers after the end are dropped."""
-        if self.state in (State.CLOSING, State.CLOSED):
+        """Answer a request. SignedIn opens the session. Answers after the end are dropped.
+
+        Raises LocalProtocolError when nobody asked, or when the answer fits no frame; the request
+        then still waits, and may be refused.
+        """
+        if self._is_closing or not self._steps:
             return
         if number not in self._unanswered:
             raise LocalProtocolError(f"request {number} is not waiting for an answer")
+        self._send(number, message, step_of(type(message)))
         self._unanswered.discard(number)
-        if type(message) is SignedIn:
-            self._send(number, message, Step.SIGNED_IN)
-            self._deadline = None
-            self._reader.max_body_bytes = limits.MAX_FRAME_BYTES
-        else:
-            self._send(number, message, step_of(type(message)))
+        if number == self._sign_in_number:
+            self._sign_in_answered(message)
 
     def refuse(
         self, number: int, code: ErrorCode, sentence: str = "", retry_after_ms: int = 0
@@ -69,26 +84,34 @@ class ServerConnection(Connection):
 
     def push(self, message: Push) -> None:
         """Tell the client something; dropped unless it is signed in."""
-        if self.state is State.SIGNED_IN:
-            self._send(0, message, Step.REGULAR)
+        if self.state is _SIGNED_IN:
+            self._send(0, message, _REGULAR)
 
     def send_frame(self, frame: bytes) -> None:
         """The same for a push encoded beforehand with ``push_frame``."""
-        if self.state is State.SIGNED_IN:
+        if self.state is _SIGNED_IN:
             self._outbox.append(frame)
+
+    def _sign_in_answered(self, answer: Message) -> None:
+        self._sign_in_number = 0
+        if type(answer) is SignedIn:
+            self._deadline = None
+            self._reader.max_body_bytes = limits.MAX_FRAME_BYTES
+            self._reader.max_inflated_bytes = limits.MAX_CLIENT_INFLATED_BYTES
 
     def _take_body(self, body: bytes, now: float, events: list[ConnectionEvent]) -> None:
         envelope = decode_from_client(body)
-        if isinstance(envelope, Unreadable):
+        if type(envelope) is Unreadable:
             self._take_unreadable(envelope)
             return
+        self._unknown_frames = 0
         number, message = envelope.number, envelope.message
-        if number and self.state is not State.CLOSING:
+        if number and not self._is_closing:
             self._take_request(number, message, events)
         elif self._take_common(message, events):
             return
         elif isinstance(message, Note):
-            self._check_allowed(Step.REGULAR)
+            self._advance(Step.REGULAR)
             events.append(NoteReceived(message))
         elif type(message) is Hello:
             self._take_hello(message, now, events)
@@ -100,14 +123,19 @@ class ServerConnection(Connection):
             raise RemoteProtocolError(ErrorCode.BAD_FRAME, "Only a request has a number.")
         self._admit(number)
         step = step_of(type(message))
-        if next_state(self.state, step) is not None:
-            events.append(RequestReceived(number, message))
-        elif self.state is State.GREETED:
+        if step is _SIGN_IN and self._sign_in_number:
+            self.refuse(number, ErrorCode.SLOW_DOWN, "The sign-in before this is not over.")
+        elif step is not _SIGN_IN and self.state is _GREETED:
             self.refuse(number, ErrorCode.NOT_SIGNED_IN, "Sign in first.")
         else:
-            self._check_allowed(step)
+            self._advance(step)
+            if step is _SIGN_IN:
+                self._sign_in_number = number
+            events.append(RequestReceived(number, message))
 
     def _take_unreadable(self, found: Unreadable) -> None:
+        if self._is_closing:
+            return
         if found.number and self._is_open:
             self._admit(found.number)
             self.refuse(found.number, found.code, found.sentence)
@@ -130,7 +158,7 @@ class ServerConnection(Connection):
         unanswered.add(number)
 
     def _take_hello(self, hello: Hello, now: float, events: list[ConnectionEvent]) -> None:
-        self.state = self._check_allowed(Step.HELLO)
+        self._advance(Step.HELLO)
         version = agree_on_version(hello.oldest_version, hello.newest_version)
         if version is None:
             sentence = (
@@ -140,7 +168,7 @@ class ServerConnection(Connection):
             raise RemoteProtocolError(ErrorCode.VERSION_UNSUPPORTED, sentence)
         common = tuple(name for name in self._offered if name in hello.capabilities)
         self._send(0, self._make_welcome(version, common), Step.WELCOME)
-        self.capabilities = frozenset(common)
-        self._reader.may_inflate = Capability.ZSTD in self.capabilities
+        # The welcome itself goes plain: its reader does not know yet what was agreed on.
+        self._agree(frozenset(common))
         self._deadline = now + limits.SIGN_IN_TIMEOUT_S
         events.append(HelloReceived(hello))

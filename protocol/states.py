@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The states of a connection: every transition in one table that does not know which side we are.
 
-Theory: both sides see the same messages pass, so both walk through the same states. A step is a class of messages; a step that
-the table does not list for a state is not allowed there. What is sent and what is received is checked alike.
+Theory: both sides see the same messages pass, so both walk through the same states. A step is a
+class of messages; a step that the table does not list for a state is not allowed there. What is sent
+and what is received is checked alike.
 
     CONNECTED --hello--> GREETING --welcome--> GREETED --signed in--> SIGNED_IN
-    any of these --goodbye--> CLOSING --goodbye--> CLOSED; a lost or failed connection is CLOSED at once
+    any of these --goodbye--> CLOSING --goodbye, or the transport's end--> CLOSED
+
+Who receives a goodbye has nothing to wait for, and is CLOSED at once; so is a connection that failed.
 """
 
 import enum
+from collections.abc import Mapping
 from typing import Final
 
-from protocol.errors import LocalProtocolError
 from protocol.messages import session
 from protocol.messages.kinds import Error, Message
 
@@ -44,7 +47,7 @@ class Step(enum.Enum):
     __hash__ = object.__hash__  # as above
 
 
-_TABLE: Final[dict[State, dict[Step, State]]] = {
+_TABLE: Final[Mapping[State, Mapping[Step, State]]] = {
     State.CONNECTED: {
         Step.HELLO: State.GREETING,
         Step.GOODBYE: State.CLOSING,
@@ -66,11 +69,13 @@ _TABLE: Final[dict[State, dict[Step, State]]] = {
         Step.REGULAR: State.SIGNED_IN,
         Step.GOODBYE: State.CLOSING,
     },
-    State.CLOSING: {Step.GOODBYE: State.CLOSED},
+    State.CLOSING: {
+        Step.GOODBYE: State.CLOSED,
+    },
     State.CLOSED: {},
 }
 
-_STEPS: Final[dict[type[Message], Step]] = {
+_STEPS: Final[Mapping[type[Message], Step]] = {
     session.Hello: Step.HELLO,
     session.Welcome: Step.WELCOME,
     session.SignIn: Step.SIGN_IN,
@@ -82,23 +87,14 @@ _STEPS: Final[dict[type[Message], Step]] = {
     session.Goodbye: Step.GOODBYE,
     Error: Step.REFUSAL,
 }
+_REGULAR: Final = Step.REGULAR  # in Python 3.11 reading a member from its Enum costs a call
 
 
 def step_of(kind: type[Message]) -> Step:
     """The step that a message of this class is."""
-    return _STEPS.get(kind, Step.REGULAR)
+    return _STEPS.get(kind, _REGULAR)
 
 
-def next_state(state: State, step: Step) -> State | None:
-    """Where a step leads; None when it is not allowed."""
-    return _TABLE[state].get(step)
-
-
-def state_after_sending(state: State, step: Step) -> State:
-    """Where a step of our own leads. Raises LocalProtocolError when it is not allowed."""
-    after = _TABLE[state].get(step)
-    if after is None:
-        raise LocalProtocolError(
-            f"{step.value} can't be sent while the connection is {state.value}"
-        )
-    return after
+def steps_from(state: State) -> Mapping[Step, State]:
+    """The steps that are allowed in a state, and where each leads."""
+    return _TABLE[state]
