@@ -55,7 +55,7 @@ class DepartmentEntry(Struct, frozen=True, gc=False):
     version: int = 0
 
 
-class Organisation:
+class OrgTree:
     """One state of the organisation."""
 
     def __init__(self) -> None:
@@ -80,9 +80,9 @@ class Organisation:
         self._children: dict[DepartmentId | None, frozenset[DepartmentId]] = {}
         self._paths: dict[DepartmentId, tuple[DepartmentId, ...]] = {}
 
-    def copy(self) -> "Organisation":
+    def copy(self) -> "OrgTree":
         """The same state, to be changed without touching this one."""
-        other = Organisation()
+        other = OrgTree()
         other.version = self.version
         other.rules_version = self.rules_version
         other.departments = self.departments.copy()

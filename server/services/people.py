@@ -15,7 +15,7 @@ from protocol.messages import people as wire
 from protocol.messages.admin import Permission
 from server.services import permissions, search_people
 from server.services.caller import Caller
-from server.services.organisation import Organisation, PersonEntry
+from server.services.organisation import OrgTree, PersonEntry
 from server.services.visibility import View, Visibility
 
 MAX_SEARCHED_INLINE: Final = 3_000
@@ -38,13 +38,13 @@ class Change(Struct, frozen=True):
 
 
 class Directory:
-    """The people and departments of the organisation, and who may know of whom."""
+    """The people and departments of the tree, and who may know of whom."""
 
     def __init__(self, run_in_thread: Callable[..., Awaitable[Any]]) -> None:
-        """``run_in_thread(function, *arguments)`` runs a search in a large organisation."""
-        self.organisation = Organisation()
+        """``run_in_thread(function, *arguments)`` runs a search in a large tree."""
+        self.tree = OrgTree()
         """The state as it is now; replaced as a whole, never changed in place."""
-        self.visibility = Visibility(self.organisation)
+        self.visibility = Visibility(self.tree)
         self.rules_epoch = 0
         """Grows with every change after which an answer of may_see, may_open_chat, has_permission, members_of, departments_of
         or is_disabled may be another."""
@@ -58,52 +58,48 @@ class Directory:
     @property
     def version(self) -> int:
         """The directory's version; clients ask for what changed since theirs."""
-        return self.organisation.version
+        return self.tree.version
 
     def key_of(self, user: UserId) -> int:
         """The store's number for a person. Raises KeyError for a stranger."""
-        return self.organisation.people[user].key
+        return self.tree.people[user].key
 
     def id_of(self, key: int) -> UserId:
         """The person with that number in the store. Raises KeyError."""
-        return self.organisation.ids[key]
+        return self.tree.ids[key]
 
     def person(self, user: UserId) -> wire.Person | None:
         """The person's record, whoever asks; None for a stranger."""
-        entry = self.organisation.people.get(user)
+        entry = self.tree.people.get(user)
         return entry.person if entry else None
 
     def department(self, department: DepartmentId) -> wire.Department | None:
         """The department's record, whoever asks; None when there is no such department."""
-        entry = self.organisation.departments.get(department)
+        entry = self.tree.departments.get(department)
         return entry.department if entry else None
 
     def is_disabled(self, user: UserId) -> bool:
         """Whether the account is closed, or there is none."""
-        return self.organisation.is_disabled(user)
+        return self.tree.is_disabled(user)
 
     def members_of(self, department: DepartmentId) -> set[UserId]:
         """The enabled people who sit in the department or below it."""
-        organisation = self.organisation
+        tree = self.tree
         return {
             user
-            for below in organisation.subtree_of(department)
-            for user in organisation.seated_in(below)
-            if not organisation.is_disabled(user)
+            for below in tree.subtree_of(department)
+            for user in tree.seated_in(below)
+            if not tree.is_disabled(user)
         }
 
     def departments_of(self, user: UserId) -> set[DepartmentId]:
         """The departments in which the person sits and all above them: those whose members_of has the person when enabled."""
-        organisation = self.organisation
-        return {
-            above
-            for department in organisation.seats_of(user)
-            for above in organisation.path_of(department)
-        }
+        tree = self.tree
+        return {above for department in tree.seats_of(user) for above in tree.path_of(department)}
 
     def people_count(self) -> int:
         """Enabled people."""
-        return sum(not entry.person.is_disabled for entry in self.organisation.people.values())
+        return sum(not entry.person.is_disabled for entry in self.tree.people.values())
 
     # Who may do what
 
@@ -119,17 +115,17 @@ class Directory:
         self, user: UserId, permission: Permission, department: DepartmentId | None = None
     ) -> bool:
         """Whether an enabled user holds the permission everywhere or, when one is given, over the department."""
-        return permissions.has_permission(self.organisation, user, permission, department)
+        return permissions.has_permission(self.tree, user, permission, department)
 
     # What clients ask
 
     def get_directory(self, caller: Caller, request: wire.GetDirectory) -> wire.Directory:
         """The directory as the caller may see it, or what changed in it since the caller's version."""
-        organisation = self.organisation
+        tree = self.tree
         view = self.visibility.view_of(caller.user)
-        entry = organisation.people.get(caller.user)
-        is_full = not organisation.rules_version <= request.since <= organisation.version
-        if entry is not None and organisation.rules:
+        entry = tree.people.get(caller.user)
+        is_full = not tree.rules_version <= request.since <= tree.version
+        if entry is not None and tree.rules:
             # With rules, what the caller sees depends on the caller's own places and roles.
             is_full = is_full or request.since < entry.moved
         if is_full or not request.since:
@@ -138,22 +134,22 @@ class Directory:
 
     async def find_people(self, caller: Caller, request: wire.FindPeople) -> wire.People:
         """People whom the caller may see and who match the text, best first."""
-        organisation, visibility = self.organisation, self.visibility
+        tree, visibility = self.tree, self.visibility
         view = visibility.view_of(caller.user)
 
         def sees(entry: PersonEntry) -> bool:
             return entry.person.id == caller.user or visibility.sees(view, entry)
 
-        entries = organisation.people.values()
+        entries = tree.people.values()
         if request.department is not None:
             if request.department in visibility.hidden_departments(view):
                 return wire.People()
             seated = {
                 user
-                for below in organisation.subtree_of(request.department)
-                for user in organisation.seated_in(below)
+                for below in tree.subtree_of(request.department)
+                for user in tree.seated_in(below)
             }
-            entries = {user: organisation.people[user] for user in seated}.values()
+            entries = {user: tree.people[user] for user in seated}.values()
         search = (entries, request.text, request.limit, sees)
         if len(entries) <= MAX_SEARCHED_INLINE:
             found = search_people.find(*search)
@@ -167,26 +163,26 @@ class Directory:
         """Have the listener called after each durable change; it must not raise and not take long."""
         self._listeners.append(listener)
 
-    def take(self, organisation: Organisation, change: Change | None = None) -> None:
+    def take(self, tree: OrgTree, change: Change | None = None) -> None:
         """Go over to another state: at the start (no change), or after a change became durable."""
-        self.organisation = organisation
-        self.visibility = Visibility(organisation)
+        self.tree = tree
+        self.visibility = Visibility(tree)
         self.rules_epoch += 1
         self._answers.clear()
         if change is None:
-            self._log = _ChangeLog(organisation)
+            self._log = _ChangeLog(tree)
             return
         self._log.add(change)
-        if len(self._log) > 2 * len(organisation.people) + 1000:
-            self._log = _ChangeLog(organisation)  # without what is outdated
+        if len(self._log) > 2 * len(tree.people) + 1000:
+            self._log = _ChangeLog(tree)  # without what is outdated
         for listener in self._listeners:
             listener(change)
 
     def _full(self, view: View, asking: PersonEntry | None) -> wire.Directory:
         answer = self._answers.get(view)
         if answer is None:
-            visibility, organisation = self.visibility, self.organisation
-            people = organisation.people.values()
+            visibility, tree = self.visibility, self.tree
+            people = tree.people.values()
             if visibility.hides_nobody or not view.rules:
                 seen = tuple(entry.person for entry in people)
             else:
@@ -198,12 +194,12 @@ class Directory:
             hidden = visibility.hidden_departments(view)
             departments = tuple(
                 entry.department
-                for department, entry in organisation.departments.items()
+                for department, entry in tree.departments.items()
                 if department not in hidden
             )
             if len(self._answers) >= MAX_REMEMBERED_ANSWERS:
                 self._answers.pop(next(iter(self._answers)))
-            answer = wire.Directory(organisation.version, True, departments, seen)
+            answer = wire.Directory(tree.version, True, departments, seen)
             self._answers[view] = answer
         if asking is not None and not self.visibility.sees(view, asking):
             # Hidden from everybody like this one, but not from themselves.
@@ -215,10 +211,10 @@ class Directory:
         return answer
 
     def _differences(self, view: View, viewer: UserId, since: int) -> wire.Directory:
-        organisation, visibility = self.organisation, self.visibility
+        tree, visibility = self.tree, self.visibility
         people, gone = [], []
         for user in self._log.people_since(since):
-            entry = organisation.people[user]
+            entry = tree.people[user]
             if user == viewer or visibility.sees(view, entry):
                 people.append(visibility.as_seen(view, entry.person))
             elif entry.moved > since >= entry.created:
@@ -227,16 +223,14 @@ class Directory:
         hidden = visibility.hidden_departments(view)
         departments = tuple(
             entry.department
-            for department, entry in organisation.departments.items()
+            for department, entry in tree.departments.items()
             if entry.version > since and department not in hidden
         )
         gone_departments = tuple(
-            department
-            for department, version in organisation.gone_departments.items()
-            if version > since
+            department for department, version in tree.gone_departments.items() if version > since
         )
         return wire.Directory(
-            version=organisation.version,
+            version=tree.version,
             departments=departments,
             people=tuple(people),
             gone_departments=gone_departments,
@@ -247,8 +241,8 @@ class Directory:
 class _ChangeLog:
     """Which people changed in which version, oldest first; each person counts where they stand last."""
 
-    def __init__(self, organisation: Organisation | None = None) -> None:
-        entries = sorted(organisation.people.values(), key=_version_of) if organisation else []
+    def __init__(self, tree: OrgTree | None = None) -> None:
+        entries = sorted(tree.people.values(), key=_version_of) if tree else []
         self._versions = [entry.version for entry in entries]
         self._people = [entry.person.id for entry in entries]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What roles allow, and how far an administrator's arm reaches. Pure rules over one state of the organisation.
+"""What roles allow, and how far an administrator's arm reaches. Pure rules over one state of the tree.
 
 A permission is held everywhere or over subtrees of departments. Nobody gives, takes or takes over what they do not hold themselves.
 """
@@ -11,11 +11,11 @@ from protocol.ids import DepartmentId, RoleId, UserId
 from protocol.messages.admin import Permission, Role, RoleGrant
 from protocol.messages.people import Person, Place
 from server.services.caller import OPERATOR
-from server.services.organisation import ALL_PERMISSIONS, Organisation
+from server.services.organisation import ALL_PERMISSIONS, OrgTree
 
 
 def has_permission(
-    organisation: Organisation,
+    tree: OrgTree,
     user: UserId,
     permission: str,
     department: DepartmentId | None = None,
@@ -23,50 +23,50 @@ def has_permission(
     """Whether an enabled user holds the permission everywhere or, when a department is given, over that department."""
     if user == OPERATOR:
         return True
-    if organisation.is_disabled(user):
+    if tree.is_disabled(user):
         return False
-    path = organisation.path_of(department) if department is not None else ()
+    path = tree.path_of(department) if department is not None else ()
     return any(
         permission in role.permissions and (scope is None or scope in path)
-        for role, scope in organisation.roles_of(user)
+        for role, scope in tree.roles_of(user)
     )
 
 
-def permissions_everywhere(organisation: Organisation, user: UserId) -> tuple[str, ...]:
+def permissions_everywhere(tree: OrgTree, user: UserId) -> tuple[str, ...]:
     """What the user may do anywhere, in the order of Permission."""
-    return tuple(p for p in ALL_PERMISSIONS if has_permission(organisation, user, p))
+    return tuple(p for p in ALL_PERMISSIONS if has_permission(tree, user, p))
 
 
-def has_all_permissions(organisation: Organisation, user: UserId) -> bool:
+def has_all_permissions(tree: OrgTree, user: UserId) -> bool:
     """Whether the user is an administrator who may do everything everywhere."""
-    return all(has_permission(organisation, user, p) for p in ALL_PERMISSIONS)
+    return all(has_permission(tree, user, p) for p in ALL_PERMISSIONS)
 
 
-def is_governed(organisation: Organisation) -> bool:
+def is_governed(tree: OrgTree) -> bool:
     """Whether anybody is left who may do everything."""
-    everyones = {p for role in organisation.everyones_roles for p in role.permissions}
-    candidates: Iterable[UserId] = organisation.grants
+    everyones = {p for role in tree.everyones_roles for p in role.permissions}
+    candidates: Iterable[UserId] = tree.grants
     if everyones.issuperset(ALL_PERMISSIONS):
-        candidates = organisation.people
-    return any(has_all_permissions(organisation, user) for user in candidates)
+        candidates = tree.people
+    return any(has_all_permissions(tree, user) for user in candidates)
 
 
 class Rights:
     """What one administrator may change. Looks at the organisation as it is at each question."""
 
-    def __init__(self, organisation: Organisation, user: UserId) -> None:
-        self._organisation = organisation
+    def __init__(self, tree: OrgTree, user: UserId) -> None:
+        self._tree = tree
         self._user = user
 
     def covers(self, permission: str, department: DepartmentId | None) -> bool:
         """Whether the permission is held over the department; over None: everywhere."""
-        return has_permission(self._organisation, self._user, permission, department)
+        return has_permission(self._tree, self._user, permission, department)
 
     def scopes(self, permission: str) -> frozenset[DepartmentId]:
         """The departments over whose subtrees the permission is held, besides being held everywhere or not."""
         return frozenset(
             scope
-            for role, scope in self._organisation.roles_of(self._user)
+            for role, scope in self._tree.roles_of(self._user)
             if scope is not None and permission in role.permissions
         )
 
@@ -84,7 +84,7 @@ class Rights:
         """Whether everything that the other user may do, this one may do too, as far and farther."""
         return user == self._user or all(
             self.covers(permission, scope)
-            for role, scope in self._organisation.roles_of(user)
+            for role, scope in self._tree.roles_of(user)
             for permission in role.permissions
         )
 
@@ -153,7 +153,7 @@ class Rights:
 
     def check_grant(self, grant: RoleGrant, person: Person) -> None:
         """A role that is given or taken."""
-        role = self._organisation.roles[grant.role]
+        role = self._tree.roles[grant.role]
         if not self.covers(Permission.ADMIN_ROLES, grant.department):
             raise _forbidden("You may not give or take roles there.")
         for permission in role.permissions:
@@ -167,7 +167,7 @@ class Rights:
             raise _forbidden(f"{person.name} is not in the part of the tree that you administer.")
 
     def check_everywhere(self, permission: Permission) -> None:
-        """Something that concerns the whole organisation."""
+        """Something that concerns the whole tree."""
         if not self.covers(permission, None):
             raise _forbidden(f"This needs the permission {permission.value!r} everywhere.")
 
@@ -182,10 +182,10 @@ class Rights:
             raise _forbidden(f"{old.name} has rights that you have not.")
 
     def _holds_role(self, role: RoleId, department: DepartmentId | None) -> bool:
-        path = self._organisation.path_of(department) if department is not None else ()
+        path = self._tree.path_of(department) if department is not None else ()
         return any(
             held.id == role and (scope is None or scope in path)
-            for held, scope in self._organisation.roles_of(self._user)
+            for held, scope in self._tree.roles_of(self._user)
         )
 
 

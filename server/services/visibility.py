@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may see and address whom: the visibility rules of one state of the organisation. Pure.
+"""Who may see and address whom: the visibility rules of one state of the tree. Pure.
 
 Theory: each person has two sets of rules, as bits of an integer: those whose viewers they are among, and those whose targets they
 are among. The rules that hold between two people are the common bits; the lowest is the first in order, and decides.
@@ -14,7 +14,7 @@ from protocol.ids import DepartmentId, RoleId, UserId
 from protocol.messages.admin import Effect, Permission
 from protocol.messages.people import Person, Place
 from server.services.caller import OPERATOR
-from server.services.organisation import Organisation, PersonEntry
+from server.services.organisation import OrgTree, PersonEntry
 
 _NOBODY: Final[frozenset[DepartmentId]] = frozenset()
 
@@ -35,10 +35,10 @@ class _Side:
 
     def __init__(
         self,
-        organisation: Organisation,
+        tree: OrgTree,
         conditions: Iterable[tuple[DepartmentId | None, RoleId | None]],
     ) -> None:
-        self._organisation = organisation
+        self._tree = tree
         self._anywhere = 0
         self._below: dict[DepartmentId, int] = {}
         self._any_role = 0
@@ -54,7 +54,7 @@ class _Side:
                 self._any_role |= bit
             else:
                 self._with_role[role] = self._with_role.get(role, 0) | bit
-        for everyones in organisation.everyones_roles:
+        for everyones in tree.everyones_roles:
             self._any_role |= self._with_role.get(everyones.id, 0)
 
     def of_department(self, department: DepartmentId) -> int:
@@ -62,7 +62,7 @@ class _Side:
         bits = self._seated.get(department)
         if bits is None:
             bits = self._anywhere
-            for above in self._organisation.path_of(department):
+            for above in self._tree.path_of(department):
                 bits |= self._below.get(above, 0)
             self._seated[department] = bits
         return bits
@@ -77,23 +77,23 @@ class _Side:
         for place in places:
             bits |= self.of_department(place.department)
         roles = self._any_role
-        for grant in self._organisation.grants.get(user, ()):
+        for grant in self._tree.grants.get(user, ()):
             roles |= self._with_role.get(grant.role, 0)
         return bits & roles
 
 
 class Visibility:
-    """The visibility rules, made ready for one state of the organisation.
+    """The visibility rules, made ready for one state of the tree.
 
     Disabled people stay visible: old conversations keep their names. Between colleagues (who sit directly in the same
     department) a rule that hides does not hold at all; one that only closes chats does.
     """
 
-    def __init__(self, organisation: Organisation) -> None:
-        rules = organisation.rules
-        self._organisation = organisation
-        self._viewers = _Side(organisation, ((r.viewers, r.viewers_role) for r in rules))
-        self._targets = _Side(organisation, ((r.targets, r.targets_role) for r in rules))
+    def __init__(self, tree: OrgTree) -> None:
+        rules = tree.rules
+        self._tree = tree
+        self._viewers = _Side(tree, ((r.viewers, r.viewers_role) for r in rules))
+        self._targets = _Side(tree, ((r.targets, r.targets_role) for r in rules))
         self._sparing = sum(1 << index for index, rule in enumerate(rules) if rule.spares_insiders)
         self._effects = [rule.effect for rule in rules]
         self.hides_nobody = Effect.HIDE not in self._effects
@@ -114,14 +114,14 @@ class Visibility:
 
     def may_see(self, viewer: UserId, target: UserId) -> bool:
         """Whether the viewer may know of the target."""
-        entry = self._organisation.people.get(target)
+        entry = self._tree.people.get(target)
         if entry is None or not self._may_look(viewer):
             return False
         return viewer == target or self.sees(self.view_of(viewer), entry)
 
     def may_open_chat(self, viewer: UserId, target: UserId) -> bool:
         """Whether the viewer may begin to write to the target. Everybody may write to themselves, nobody to a closed account."""
-        entry = self._organisation.people.get(target)
+        entry = self._tree.people.get(target)
         if entry is None or entry.person.is_disabled or not self._may_look(viewer):
             return False
         return viewer == target or self._effect(self.view_of(viewer), entry) is Effect.ALLOW
@@ -160,12 +160,12 @@ class Visibility:
         )
 
     def _make_view(self, viewer: UserId) -> View:
-        organisation = self._organisation
-        entry = organisation.people.get(viewer)
+        tree = self._tree
+        entry = tree.people.get(viewer)
         if not self._effects or entry is None:
             return View(0, _NOBODY, _NOBODY)
         below = set()
-        for role, scope in organisation.roles_of(viewer):
+        for role, scope in tree.roles_of(viewer):
             if Permission.SEE_EVERYONE.value in role.permissions:
                 if scope is None:
                     return View(0, _NOBODY, _NOBODY)
@@ -179,7 +179,7 @@ class Visibility:
 
     def _may_look(self, viewer: UserId) -> bool:
         """People and the operator; nobody else asks."""
-        return viewer in self._organisation.people or viewer == OPERATOR
+        return viewer in self._tree.people or viewer == OPERATOR
 
     def _effect(self, view: View, target: PersonEntry) -> Effect:
         common = view.rules and view.rules & self._bits(target)
@@ -192,7 +192,7 @@ class Visibility:
         if effect is Effect.HIDE and any(place.department in view.seats for place in places):
             return Effect.ALLOW
         if view.everyone_below and any(
-            not view.everyone_below.isdisjoint(self._organisation.path_of(place.department))
+            not view.everyone_below.isdisjoint(self._tree.path_of(place.department))
             for place in places
         ):
             return Effect.ALLOW
@@ -200,21 +200,21 @@ class Visibility:
 
     def _bits(self, target: PersonEntry) -> int:
         person = target.person
-        if len(person.places) == 1 and person.id not in self._organisation.grants:
+        if len(person.places) == 1 and person.id not in self._tree.grants:
             return self._targets.of_roleless(person.places[0].department)
         return self._targets.of(person.id, person.places)
 
     def _find_hidden_departments(self, view: View) -> frozenset[DepartmentId]:
-        organisation = self._organisation
+        tree = self._tree
         visible: set[DepartmentId] = set()
-        for department in organisation.departments:
+        for department in tree.departments:
             if department not in visible and self._shows(view, department):
-                visible.update(organisation.path_of(department))
-        return frozenset(organisation.departments.keys() - visible)
+                visible.update(tree.path_of(department))
+        return frozenset(tree.departments.keys() - visible)
 
     def _shows(self, view: View, department: DepartmentId) -> bool:
         common = view.rules & self._targets.of_roleless(department)
         if not common or self._effects[(common & -common).bit_length() - 1] is not Effect.HIDE:
             return True
-        path = self._organisation.path_of(department)
+        path = self._tree.path_of(department)
         return department in view.seats or not view.everyone_below.isdisjoint(path)
