@@ -71,8 +71,8 @@ def take_directory(db: Db, directory: Directory) -> None:
     meta.save(db, meta.DIRECTORY_VERSION, directory.version)
 
 
-def find(db: Db, text: str, departments: Iterable[DepartmentId] | None, limit: int) -> list[Person]:
-    """People of whom every word of the text begins a term; those found by their whole name first."""
+def find(db: Db, text: str, below: DepartmentId | None, limit: int) -> list[Person]:
+    """People of whom every word of the text begins a term, in all or in one subtree; those found by their whole name first."""
     query = fold(text).strip()
     if not query:
         return []
@@ -80,9 +80,9 @@ def find(db: Db, text: str, departments: Iterable[DepartmentId] | None, limit: i
     words = query.split()
     if len(words) > 1:
         found |= set.intersection(*(_keys_of_prefix(db, word) for word in words))
-    if departments is not None:
+    if below is not None:
         inside: set[int] = set()
-        for department in departments:
+        for department in subtree(db, below):
             rows = db.execute("SELECT person FROM person_place WHERE department=?", (department,))
             inside.update(row[0] for row in rows)
         found &= inside

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps drafts here at once and at the server soon, so that they are on the user's other devices."""
+
+from typing import Final
+
+from client.core.errands import Errands
+from client.core.errors import NotFound, Refused
+from client.core.session import Session
+from client.core.store import conversations
+from client.core.store.database import Database
+from protocol.ids import ConversationId
+from protocol.messages.chat import Draft, SetDraft
+
+COLLECT_S: Final = 1.5
+"""People pause between sentences, not between letters."""
+
+
+class Drafts:
+    """Drafts on their way to the server."""
+
+    def __init__(self, session: Session, database: Database, errands: Errands) -> None:
+        self._session = session
+        self._database = database
+        self._errand = errands.new("drafts", self._tell)
+        session.on_open(self._errand.wake)
+
+    async def set(self, conversation: ConversationId, draft: Draft) -> bool:
+        """Keep a draft; an empty text removes it. Whether it differs. Raises NotFound."""
+        if await self._database.run(conversations.find, conversation) is None:
+            raise NotFound("There is no such conversation on this computer.")
+        is_changed = await self._database.run(conversations.set_draft, conversation, draft)
+        if is_changed:
+            self._errand.wake(COLLECT_S)
+        return is_changed
+
+    async def _tell(self) -> None:
+        if not self._session.is_open:
+            return
+        for conversation, value in await self._database.run(conversations.drafts_to_tell):
+            draft = conversations.decode_draft(value) or Draft()
+            try:
+                await self._session.request(SetDraft(conversation, draft))
+            except Refused as refusal:
+                if refusal.is_transient:
+                    raise
+            await self._database.run(conversations.draft_told, conversation, value)
