@@ -131,6 +131,10 @@ class OrgTree:
         """The departments right below; of None, those at the top."""
         return self._children.get(department, frozenset())
 
+    def height_of(self, department: DepartmentId) -> int:
+        """How many levels there are from the department down; 1 for one without any below, or one yet to come."""
+        return 1 + max(map(self.height_of, self.children_of(department)), default=0)
+
     def subtree_of(self, department: DepartmentId) -> Iterator[DepartmentId]:
         """The department and all below it."""
         waiting = [department]

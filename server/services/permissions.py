@@ -90,18 +90,15 @@ class Rights:
 
     # Each of these raises RequestRefused(FORBIDDEN) with the reason.
 
-    def check_department(
-        self, old_parent: DepartmentId | None, new_parent: DepartmentId | None, *, is_moved: bool
-    ) -> None:
-        """A new department, or one that is moved or removed: both its old and its new parent must be in reach."""
-        for parent in {old_parent, new_parent} if is_moved else {new_parent}:
-            if not self.covers(Permission.ADMIN_PEOPLE, parent):
-                raise _forbidden(
-                    "You administer only a part of the tree; the department above is not in it."
-                )
+    def check_parent(self, parent: DepartmentId | None) -> None:
+        """The department above one that is created, moved (before and after) or removed."""
+        if not self.covers(Permission.ADMIN_PEOPLE, parent):
+            raise _forbidden(
+                "You administer only a part of the tree; the department above is not in it."
+            )
 
-    def check_department_itself(self, department: DepartmentId) -> None:
-        """A department whose fields are changed."""
+    def check_department(self, department: DepartmentId) -> None:
+        """A department that is changed."""
         if not self.covers(Permission.ADMIN_PEOPLE, department):
             raise _forbidden("The department is not in the part of the tree that you administer.")
 
