@@ -18,7 +18,7 @@ from protocol.messages.admin import (
 from protocol.messages.people import Place
 from server.failures import Exit, Failure
 from server.people_file import FileDepartment, FilePerson, PeopleFile
-from server.services.org_tree import fold_login
+from server.services.organisation import fold_login
 
 IMPORTED: Final = "import"
 """``source`` of departments that a file knows by keys of its own; the key is their ``anchor``."""

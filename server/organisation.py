@@ -136,14 +136,17 @@ class FolderLock:
             os.close(self._handle)
             self._handle = None
 
-    def is_held_by_other(self) -> bool:
-        """Whether a process has the lock now. Takes it for a moment when nobody does."""
+    def holder(self) -> int | None:
+        """The process that has the lock now, 0 when it does not say; None when nobody has it. Does not create the lock's file."""
+        if not self._path.exists():
+            return None
         try:
             self.acquire()
         except Failure:
-            return True
+            text = self._path.read_text(encoding="ascii", errors="replace").strip()
+            return int(text) if text.isdigit() else 0
         self.release()
-        return False
+        return None
 
 
 def write_private(path: Path, data: bytes) -> None:

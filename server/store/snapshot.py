@@ -6,6 +6,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from peewee import DatabaseError, SqliteDatabase
+
+from server.store import meta
+
 MAX_FINDINGS: Final = 20
 """Damages named at once; the first says what to do."""
 _BUSY_TIMEOUT_S: Final = 30.0
@@ -43,6 +47,18 @@ def damages(path: Path) -> list[str]:
     except sqlite3.DatabaseError as error:
         return [str(error)]
     return found
+
+
+def renew_epoch_of(path: Path) -> None:
+    """Begin a new epoch in a database that nobody uses. Raises SnapshotFailed."""
+    database = SqliteDatabase(str(path))
+    try:
+        with database.atomic():
+            meta.renew_epoch(database)
+    except DatabaseError as error:
+        raise SnapshotFailed(f"{path} can't be changed: {error}.") from error
+    finally:
+        database.close()
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -49,9 +49,9 @@ def test_one_process_holds_the_folder(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=f"in use by process {os.getpid()}") as caught:
         second.acquire()
     assert caught.value.exit_code == Exit.BUSY
-    assert second.is_held_by_other()
+    assert second.holder() == os.getpid()
     first.release()
-    assert not second.is_held_by_other()
+    assert second.holder() is None
     second.acquire()
     second.release()
 
