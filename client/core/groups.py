@@ -4,11 +4,12 @@
 from collections.abc import Callable, Iterable
 
 from client.core.chats import ChatsRoom
-from client.core.errors import Unsendable
+from client.core.errors import Refused, Unsendable
 from client.core.session import Session
 from client.core.store import landing
 from client.core.sync import Synchroniser
 from client.core.views import ChatView
+from protocol.errors import ErrorCode
 from protocol.ids import ConversationId, UserId
 from protocol.limits import MAX_MEMBERS_PER_REQUEST, MAX_NAME_CHARS
 from protocol.messages.chat import (
@@ -85,7 +86,12 @@ class GroupsRoom:
 
     async def _refresh(self, conversation: ConversationId) -> None:
         """Have the result here before the call returns; the pushes bring the same."""
-        reply = await self._session.request(GetChat(conversation))
+        try:
+            reply = await self._session.request(GetChat(conversation))
+        except Refused as refusal:
+            if refusal.code is ErrorCode.NOT_FOUND:
+                return  # we have left it
+            raise
         await self._synchroniser.land(landing.land_chat, reply.chat)
 
 

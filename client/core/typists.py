@@ -33,9 +33,9 @@ class Typists:
         """We are writing; to be called with every key."""
         now = asyncio.get_running_loop().time()
         said_at = self._said_at.get(conversation)
-        if said_at is None or now - said_at >= SAY_EVERY_S:
-            if self._session.note(Typing(conversation)):
-                self._said_at = {conversation: now}
+        is_due = said_at is None or now - said_at >= SAY_EVERY_S
+        if is_due and self._session.note(Typing(conversation)):
+            self._said_at = {conversation: now}
 
     def stopped(self, conversation: ConversationId, user: UserId) -> None:
         """Whoever sends has finished writing."""
