@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Room: signing in and out, the password, the user's devices."""
 
+from collections.abc import Awaitable, Callable
+
 from client.core.board import Board
 from client.core.line import Line
 from client.core.session import Session
@@ -13,10 +15,13 @@ from protocol.messages.session import ChangePassword, Device, ListDevices, Remov
 class AccountRoom:
     """Who we are."""
 
-    def __init__(self, *, session: Session, line: Line, board: Board) -> None:
+    def __init__(
+        self, *, session: Session, line: Line, board: Board, erase: Callable[[], Awaitable[None]]
+    ) -> None:
         self._session = session
         self._line = line
         self._board = board
+        self._erase = erase
 
     @property
     def me(self) -> Account | None:
@@ -37,9 +42,11 @@ class AccountRoom:
         """Set a new password; the answer to PasswordChangeRequired, which lets the sign-in go on. Raises Refused, Offline."""
         await self._line.change_password(ChangePassword(old, new, end_other_sessions))
 
-    async def sign_out(self) -> None:
-        """End the session and forget what lets this device in. The local copy stays."""
+    async def sign_out(self, *, forget: bool = False) -> None:
+        """End the session and forget what lets this device in. ``forget``: also the copy, what is queued, and the trust."""
         await self._line.sign_out()
+        if forget:
+            await self._erase()
 
     async def devices(self, user: UserId | None = None) -> tuple[Device, ...]:
         """Our devices, or another user's. Raises Refused, Offline."""

@@ -147,7 +147,9 @@ class Core:
             browsers=surroundings.browsers,
             software=software,
         )
-        self.account = AccountRoom(session=self._session, line=self._line, board=self._board)
+        self.account = AccountRoom(
+            session=self._session, line=self._line, board=self._board, erase=self._erase
+        )
         self.people = PeopleRoom(
             session=self._session,
             database=database,
@@ -301,12 +303,6 @@ class Core:
         """Ask the server anything, typed: for administration. Raises Refused, Offline, NotSignedIn."""
         return await self._session.request(message)
 
-    async def forget_everything(self) -> None:
-        """Sign out and erase the profile: copy, outbox, trust, keys. The core is stopped by it."""
-        await self.account.sign_out()
-        await self.stop()
-        self._profile.erase()
-
     # Private
 
     async def _load(self) -> None:
@@ -316,6 +312,13 @@ class Core:
         await self.servers.load()
         await self._outbox.count()
         self.search.begin()
+
+    async def _erase(self) -> None:
+        """Forget account, copy, outbox and trust; what follows is a new profile."""
+        await self._database.start_anew()
+        self._line.forgets()
+        await self.servers.load()
+        await self._outbox.count()
 
     def _is_synchronised(self) -> bool:
         connection = self.status.connection

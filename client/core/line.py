@@ -141,6 +141,11 @@ class Line:
         self._board.set(account=shown)
         return shown
 
+    def forgets(self) -> None:
+        """The copy is nobody's any more."""
+        self._session.belongs_to(None)
+        self._board.set(account=None)
+
     def retry_now(self) -> None:
         """Somebody wants the server: do not wait any longer."""
         self._nudged.set()

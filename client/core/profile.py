@@ -36,12 +36,6 @@ class Profile:
         """Let others use it."""
         self._lock.close()
 
-    def erase(self) -> None:
-        """Remove everything that the profile holds; to be called when nothing of it is open."""
-        for path in self.folder.iterdir():
-            if path.is_file():
-                path.unlink()
-
 
 def write_private(path: Path, data: bytes) -> None:
     """Replace a file that only its owner may read: whole or not at all, also when the power goes."""

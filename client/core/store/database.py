@@ -62,6 +62,10 @@ class Database:
         self._jobs.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
+    async def start_anew(self) -> None:
+        """Erase the file and begin with an empty one. Raises ProfileUnusable."""
+        await self._submit(self._recreate)
+
     async def run(
         self,
         function: Callable[Concatenate[Db, Args], Result],
@@ -121,6 +125,12 @@ class Database:
             raise ProfileUnusable(
                 f"The local data in {self._path} can't be opened: {error}"
             ) from error
+
+    def _recreate(self) -> None:
+        self._disconnect()
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            path.unlink()
+        self._connect()
 
     def _disconnect(self) -> None:
         if self._db is not None:
