@@ -78,6 +78,12 @@ class _Tallies:
         if len(self._tallies) > MAX_TALLIES:
             self._tallies.popitem(last=False)
 
+    def take_back(self, key: Hashable) -> None:
+        """The last failure was none."""
+        if tally := self._tallies.get(key):
+            tally.failures -= 1
+            tally.open_s = 0.0
+
     def forget(self, key: Hashable) -> None:
         """Count from nothing again."""
         self._tallies.pop(key, None)
@@ -120,7 +126,7 @@ class Throttle:
 
     def given_up(self, account: str, address: str) -> None:
         """Nobody knows whether the password was right: the attempt does not count."""
-        self._pairs.forget((account, _network(address)))
+        self._pairs.take_back((account, _network(address)))
 
     def succeeded(self, account: str, address: str) -> None:
         """The password was right."""
