@@ -115,6 +115,16 @@ def begin_epoch(database: Path) -> None:
         renew_epoch_of(database)
 
 
+def put_back(kept: Path, database: Path) -> None:
+    """Undo ``put_restored``: the restored database could not be used and is dropped. Raises OSError."""
+    for suffix in ("", *LOG_SUFFIXES):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+        old = kept.with_name(kept.name + suffix)
+        if old.exists():
+            old.rename(database.with_name(database.name + suffix))
+    sync_folder(database.parent)
+
+
 def _put_in_place(new: Path, database: Path, now_ms: int) -> Path | None:
     kept = None
     if database.exists():
