@@ -43,8 +43,8 @@ def terms_of(person: Person) -> set[str]:
         terms["".join(words)] = None
     syllables = fold(person.sort_key).replace("'", " ").split()
     terms.update((syllable, None) for syllable in syllables)
-    terms["".join(syllables)] = None
     terms[" ".join(syllables)] = None
+    terms.update(("".join(syllables[at:]), None) for at in range(len(syllables)))
     terms["".join(syllable[0] for syllable in syllables)] = None
     for address in (person.login, person.email):
         terms[fold(address)] = None
