@@ -146,7 +146,7 @@ class LimitsSection(Section, frozen=True):
             le=1_000_000,
             description="Connections at the same time. Each needs one file descriptor of the process (LimitNOFILE=).",
         ),
-    ] = 20_000
+    ] = 12_000
     connections_per_address: Annotated[
         int,
         Meta(

@@ -16,6 +16,8 @@ from server.config import Config, ListenSection, LogLevel, OrganisationSection, 
 from server.config import differences as differing
 from server.failures import ConfigInvalid, Exit, Failure
 
+MANUAL = Path(__file__).parents[2] / "docs" / "admin" / "server.md"
+
 
 def test_what_is_written_for_a_new_server_is_read_back() -> None:
     assert config_file.parse(config_file.render(Config())) == Config()
@@ -95,3 +97,7 @@ def test_differences_say_what_needs_a_restart() -> None:
     assert found["listen.port"].option.needs_restart
     assert not found["log.level"].option.needs_restart
     assert found["log.level"].after is LogLevel.DEBUG
+
+
+def test_the_manual_describes_the_options_as_they_are() -> None:
+    assert config_file.manual() in MANUAL.read_text(encoding="utf-8")
