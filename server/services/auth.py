@@ -180,6 +180,11 @@ class Auth:
             )
         return Done()
 
+    def session_closed(self, caller: Caller) -> None:
+        """Note when a device was here last."""
+        if not caller.is_operator:
+            self._sightings.left(self._directory.key_of(caller.user), caller.device)
+
     @property
     def _token_ms(self) -> int:
         return self.token_days * _DAY_MS
@@ -273,7 +278,7 @@ class Auth:
         token_until_ms: int,
     ) -> wire.SignedIn:
         entry = self._directory.tree.people[user]
-        self._sightings.add(
+        self._sightings.arrived(
             Sighting(
                 key=entry.key,
                 device=device.id,

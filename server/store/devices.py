@@ -136,14 +136,13 @@ def remove(
     return gone
 
 
-def revoke_all(db: Database, keys: Iterable[int], spared: DeviceId | None) -> None:
-    """Void the tokens and certificates of all devices of these people, but for one device."""
-    for key in keys:
-        db.execute_sql(
-            "UPDATE device SET token_hash = NULL, token_until_ms = 0, certificate_serial = NULL,"
-            " previous_serial = NULL, certificate_until_ms = 0 WHERE person = ? AND id <> ?",
-            (key, spared or b""),
-        )
+def revoke(db: Database, key: int, spared: DeviceId | None) -> None:
+    """Void the tokens and certificates of all devices of a person, but for one."""
+    db.execute_sql(
+        "UPDATE device SET token_hash = NULL, token_until_ms = 0, certificate_serial = NULL,"
+        " previous_serial = NULL, certificate_until_ms = 0 WHERE person = ? AND id <> ?",
+        (key, spared or b""),
+    )
 
 
 def note_sightings(db: Database, sightings: Sequence[Sighting]) -> None:
@@ -163,6 +162,15 @@ def note_sightings(db: Database, sightings: Sequence[Sighting]) -> None:
                 sighting.key,
                 sighting.device,
             ),
+        )
+
+
+def note_departures(db: Database, departures: Sequence[tuple[int, DeviceId, int]]) -> None:
+    """Note when devices left: the person's key, the device, Unix milliseconds."""
+    for key, device, at_ms in departures:
+        db.execute_sql(
+            "UPDATE device SET last_seen_ms = max(last_seen_ms, ?) WHERE person = ? AND id = ?",
+            (at_ms, key, device),
         )
 
 

@@ -35,4 +35,4 @@ def change_password(
     """Give a person the password of their choice; what lets other devices return is revoked when asked for."""
     people.set_password(db, key, password_hash, must_change=False)
     if revokes_others:
-        devices.revoke_all(db, (key,), device)
+        devices.revoke(db, key, device)
