@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from client.core.account import AccountRoom
-from client.core.addresses import Browse, find_by_srv
 from client.core.backfill import Backfill
 from client.core.backoff import Backoff
 from client.core.board import Board
@@ -20,6 +19,7 @@ from client.core.clock import Clock
 from client.core.credentials import Credentials
 from client.core.cursors import CursorTeller
 from client.core.dial import Dial, dial_tls
+from client.core.discovery import Browse, find_by_srv, find_on_network
 from client.core.drafts import Drafts
 from client.core.enrolment import Enrolment
 from client.core.errands import Errands
@@ -66,7 +66,7 @@ class Surroundings:
     dial: Dial = dial_tls
     random: Random = field(default_factory=SystemRandom)
     entropy: Callable[[int], bytes] = os.urandom
-    browsers: Sequence[Browse] = (find_by_srv,)
+    browsers: Sequence[Browse] = (find_by_srv, find_on_network)
     is_store_inline: bool = False
 
 

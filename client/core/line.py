@@ -31,7 +31,7 @@ from client.core.events import CopyReset, PasswordChangeAsked, SignedIn, SignedO
 from client.core.feed import Feed
 from client.core.link import Link
 from client.core.session import Session
-from client.core.signin import Password
+from client.core.signin import Password, Ticket
 from client.core.status import Account, Phase
 from client.core.store.database import Database
 from client.core.store.meta import StoredAccount, Trust
@@ -47,24 +47,6 @@ PROBE_TIMEOUT_S: Final = 5.0
 """After a change of the network: an answer that takes longer will not come any more."""
 CLOSE_TIMEOUT_S: Final = 2.0
 """From our goodbye until the transport must be gone."""
-
-
-class Ticket:
-    """One sign-in by a person, and what came of it."""
-
-    def __init__(self, password: Password) -> None:
-        self.password = password
-        self.outcome: asyncio.Future[Account] = asyncio.get_running_loop().create_future()
-
-    def fail(self, error: CoreError) -> None:
-        """It did not work."""
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
-
-    def succeed(self, account: Account) -> None:
-        """It worked."""
-        if not self.outcome.done():
-            self.outcome.set_result(account)
 
 
 class Line:

@@ -20,7 +20,7 @@ from client.core.feed import Feed
 from client.core.outbox import Outbox
 from client.core.session import Session
 from client.core.status import Failure, MessageStatus
-from client.core.store import conversations, timeline
+from client.core.store import conversations, shown, timeline
 from client.core.store import outbox as rows
 from client.core.store.database import Database
 from client.core.store.outbox import FORWARD, QueuedRow
@@ -180,8 +180,8 @@ class MessagesRoom:
         me = self._session.me
         for _ in range(MAX_HISTORY_FETCHES):
             page = await self._database.run(timeline.history, me, conversation, before, limit)
-            shown = sum(1 for entry in page.entries if getattr(entry, "seq", 0))
-            if page.is_start or shown >= limit or not self._session.is_open:
+            count = sum(1 for entry in page.entries if getattr(entry, "seq", 0))
+            if page.is_start or count >= limit or not self._session.is_open:
                 return page
             first, last, _ = await self._database.run(timeline.run_below, conversation, before)
             if not last:
@@ -257,8 +257,8 @@ class MessagesRoom:
     def _touched(self, queued: QueuedRow | None) -> None:
         if queued is None:
             raise NotFound("There is no such post in the outbox.")
-        shown = queued.target if queued.target and queued.kind != FORWARD else queued.id
-        self._feed.publish(MessagesChanged(queued.conversation, frozenset((shown,))))
+        seen = queued.target if queued.target and queued.kind != FORWARD else queued.id
+        self._feed.publish(MessagesChanged(queued.conversation, frozenset((seen,))))
         self._feed.publish(ChatsChanged(frozenset((queued.conversation,))))
         self._outbox.wake()
 
@@ -293,7 +293,7 @@ def _checked_text(text: str) -> str:
 def _queued_post(row: QueuedRow) -> QueuedPost:
     content = decode_content(row.content) if row.content else None
     if isinstance(content, Text | Edit):
-        preview = content.text[: timeline.PREVIEW_CHARS]
+        preview = content.text[: shown.PREVIEW_CHARS]
     else:
         preview = content.emoji if isinstance(content, React) else ""
     failure = Failure(row.code, row.sentence) if row.is_failed else None

@@ -31,7 +31,7 @@ from client.core.store.outbox import FORWARD, QueuedRow
 from client.core.sync import Synchroniser
 from protocol.errors import ErrorCode
 from protocol.ids import ConversationId
-from protocol.messages.chat import Forward, Post, Posted
+from protocol.messages.chat import Forward, GetHistory, Post, Posted
 
 LOG = logging.getLogger("lanyard.core.outbox")
 
@@ -152,14 +152,21 @@ class Outbox:
 
     async def _send(self, queued: QueuedRow) -> Posted:
         if queued.kind == FORWARD:
-            source = queued.target or b""
-            return await self._session.request(
-                Forward(queued.conversation, queued.id, source, queued.peer)
-            )
+            return await self._forward(queued)
         content = msgspec.Raw(queued.content)
         return await self._session.request(
             Post(queued.conversation, queued.id, content, queued.peer)
         )
+
+    async def _forward(self, queued: QueuedRow) -> Posted:
+        """Forward, and fetch what the server made of it before the post counts as sent."""
+        conversation, source = queued.conversation, queued.target or b""
+        posted = await self._session.request(Forward(conversation, queued.id, source, queued.peer))
+        history = await self._session.request(
+            GetHistory(conversation, after=posted.seq - 1, limit=1)
+        )
+        await self._synchroniser.land(landing.land_history, history, posted.seq, posted.seq)
+        return posted
 
     async def _refused(self, queued: QueuedRow, refusal: Refused, backoff: Backoff) -> bool:
         """Note a refusal; whether the next post of the conversation may be sent."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from client.core import trust
-from client.core.addresses import Browse, FoundServer, parse_address
+from client.core.addresses import parse_address
 from client.core.dial import Dial
+from client.core.discovery import Browse, FoundServer
 from client.core.errors import Offline, Refused, ServerNotTrusted, ServerUnreachable
 from client.core.line import Line
 from client.core.link import Link

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Signing in on a greeted link: with a password, with the device's certificate, with the token; and what the store must know of it."""
 
+import asyncio
 import platform
 from dataclasses import dataclass
 
 from client.core.credentials import Credentials
-from client.core.errors import ProfileOfAnother, Refused
+from client.core.errors import CoreError, ProfileOfAnother, Refused
 from client.core.link import Link
+from client.core.status import Account
 from client.core.store import conversations, meta
 from client.core.store.database import Db
 from protocol.errors import ErrorCode
@@ -36,6 +38,24 @@ class Password:
 
     def __repr__(self) -> str:
         return f"Password({self.login!r})"
+
+
+class Ticket:
+    """One sign-in by a person, and what came of it."""
+
+    def __init__(self, password: Password) -> None:
+        self.password = password
+        self.outcome: asyncio.Future[Account] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: CoreError) -> None:
+        """It did not work."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def succeed(self, account: Account) -> None:
+        """It worked."""
+        if not self.outcome.done():
+            self.outcome.set_result(account)
 
 
 def device_info(device: DeviceId, kind: str) -> DeviceInfo:

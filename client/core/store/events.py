@@ -109,7 +109,9 @@ def settle_cursors(
         if taken is not None:
             taken.arrived = (row.announced + 1, end)
         row.announced = end
-    if ranges.covers(runs, row.read + 1, row.head):
+    if row.is_over:
+        row.mentions = 0  # nobody is called any more
+    elif ranges.covers(runs, row.read + 1, row.head):
         row.mentions = _mentions_after(db, me, row.key, row.read)
 
 

@@ -7,6 +7,7 @@ from random import Random
 
 from client.core.app import Core, Surroundings
 from client.core.clock import Clock
+from client.core.store.database import Db
 from client.core.views import GapView, MessageView
 from protocol.ids import ConversationId
 from tests.client.support.office import START_MS, Office
@@ -108,7 +109,8 @@ class Desk:
             proof = await self.core.completeness(talk.id)
             seat = talk.seats[me.user]
             head = len(talk.events) if seat.last is None else seat.last
-            assert proof.is_complete and proof.head == head, proof
+            assert proof.is_complete, proof
+            assert proof.head == head, proof
             rows = await self.core._database.run(_contents, talk.id)
             wanted = [
                 (each.seq, each.id, bytes(each.content))
@@ -122,7 +124,7 @@ class Desk:
             assert shown.draft == theirs.draft
 
 
-def _contents(db, conversation):  # type: ignore[no-untyped-def]
+def _contents(db: Db, conversation: ConversationId) -> list[tuple[int, bytes, bytes]]:
     return db.execute(
         "SELECT e.seq, e.id, e.content FROM event e JOIN conversation c ON c.key = e.conversation"
         " WHERE c.id = ? ORDER BY e.seq",

@@ -4,11 +4,13 @@
 It does what the protocol says, nothing more: no permissions, no limits. Faults are the business of the tests and the wires.
 """
 
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
+from protocol import identity, keys
 from protocol.codec import decode_content, decode_posted, encode_content
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.ids import ConversationId, MessageId, UserId, direct_conversation_id
@@ -28,6 +30,11 @@ from protocol.messages.content import (
 from protocol.messages.kinds import Done, Note, Push, Reply, Request
 
 START_MS = 1_790_000_000_000
+_AUTHORITY_KEY = keys.new_key()
+AUTHORITY = identity.new_authority(
+    _AUTHORITY_KEY, "Example Works", secrets.token_bytes(identity.SERIAL_BYTES), START_MS
+)
+ISSUER = identity.Issuer(AUTHORITY, _AUTHORITY_KEY)
 
 
 @dataclass
@@ -84,6 +91,7 @@ class Office:
         self.passwords: dict[str, str] = {}
         self.must_change: set[str] = set()
         self.tokens: dict[bytes, UserId] = {}
+        self.revoked: set[bytes] = set()
         self.talks: dict[ConversationId, Talk] = {}
         self.posts: dict[MessageId, chat.Posted] = {}
         self.guests: list[Guest] = []
@@ -142,7 +150,7 @@ class Office:
 
     # Requests
 
-    def sign_in(self, request: Request[Reply]) -> session.SignedIn:
+    def sign_in(self, request: Request[Reply], certificate: bytes | None) -> session.SignedIn:
         """Who it is; raises RequestRefused."""
         if isinstance(request, session.SignIn):
             if self.passwords.get(request.login) != request.password:
@@ -154,7 +162,10 @@ class Office:
                 raise RequestRefused(ErrorCode.WRONG_CREDENTIALS, "Sign in again.")
             self.tokens[request.token] = user
         else:
-            raise RequestRefused(ErrorCode.WRONG_CREDENTIALS, "No certificate was shown.")
+            named = identity.read_certificate(certificate) if certificate is not None else None
+            if not isinstance(named, identity.DeviceIdentity) or named.serial in self.revoked:
+                raise RequestRefused(ErrorCode.WRONG_CREDENTIALS, "No valid certificate.")
+            user = named.user
         person = self.people[user]
         if person.is_disabled:
             raise RequestRefused(ErrorCode.ACCOUNT_DISABLED, "Your account was closed. Contact IT.")
@@ -202,6 +213,17 @@ class Office:
         self.passwords[login] = request.new
         self.must_change.discard(login)
         return Done()
+
+    def _on_enrolldevice(self, guest: Guest, request: session.EnrollDevice) -> Reply:
+        issued = ISSUER.device_certificate(
+            identity.read_request(request.csr),
+            guest.user,
+            guest.device,
+            serial=secrets.token_bytes(identity.SERIAL_BYTES),
+            now_ms=self.now_ms,
+            days=10,
+        )
+        return session.DeviceCertificate(issued.certificate, AUTHORITY, issued.not_after_ms)
 
     def _on_signout(self, guest: Guest, request: session.SignOut) -> Reply:
         self.tokens = {token: user for token, user in self.tokens.items() if user != guest.user}

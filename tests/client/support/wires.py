@@ -22,27 +22,34 @@ from protocol.events import (
 from protocol.messages import session
 from protocol.messages.kinds import Push, Reply, Request
 from protocol.server_connection import ServerConnection
-from tests.client.support.office import START_MS, Guest, Office
+from tests.client.support.office import AUTHORITY, ISSUER, START_MS, Guest, Office
+
+
+def organisation() -> tuple[bytes, bytes]:
+    """The organisation's authority and its server's certificate."""
+    return AUTHORITY, server_certificate()
 
 
 @functools.cache
-def organisation() -> tuple[bytes, bytes]:
-    """An authority and its server's certificate."""
-    authority_key, server_key = keys.new_key(), keys.new_key()
-    serial = secrets.token_bytes(identity.SERIAL_BYTES)
-    authority = identity.new_authority(authority_key, "Example Works", serial, START_MS)
-    issuer = identity.Issuer(authority, authority_key)
-    issued = issuer.server_certificate(
-        keys.public_key(server_key), ["office"], [], serial=serial, now_ms=START_MS, days=100
+def server_certificate() -> bytes:
+    """Made once: it takes a while."""
+    issued = ISSUER.server_certificate(
+        keys.public_key(keys.new_key()),
+        ["office"],
+        [],
+        serial=secrets.token_bytes(identity.SERIAL_BYTES),
+        now_ms=START_MS,
+        days=100,
     )
-    return authority, issued.certificate
+    return issued.certificate
 
 
 class Wire(asyncio.Transport):
     """The client's end of one connection, and the server's side of it."""
 
-    def __init__(self, network: "Network", link: Link) -> None:
+    def __init__(self, network: "Network", link: Link, certificate: bytes | None) -> None:
         super().__init__()
+        self.certificate = certificate
         self._loop = asyncio.get_running_loop()
         self._network = network
         self._link = link
@@ -144,7 +151,7 @@ class Wire(asyncio.Transport):
         network.asked.append(request)
         try:
             network.before(request, self)
-            if self._is_closing:
+            if self.is_closing():
                 return
             if isinstance(request, session.SignIn | session.Resume | session.SignInByCertificate):
                 reply: Reply = self._sign_in(request)
@@ -162,7 +169,7 @@ class Wire(asyncio.Transport):
     def _sign_in(
         self, request: session.SignIn | session.Resume | session.SignInByCertificate
     ) -> session.SignedIn:
-        signed_in = self._network.office.sign_in(request)
+        signed_in = self._network.office.sign_in(request, self.certificate)
         self.guest = Guest(signed_in.user, request.device.id, self.push)
         self._network.office.guests.append(self.guest)
         return signed_in
@@ -211,6 +218,7 @@ class Network:
         self.is_down = False
         self.latency_s = 0.0
         self.dialled = 0
+        self.shown_certificates: list[bytes | None] = []
         self.asked: list[Request[Reply]] = []
         self.cut_next_after_bytes: int | None = None
         self.slowness: Callable[[Request[Reply]], float] = lambda request: 0.0
@@ -234,7 +242,11 @@ class Network:
         if self.is_down:
             raise ServerUnreachable(f"{address} can't be reached: the cable is out")
         link = make_link()
-        wire = Wire(self, link)
+        certificate = None
+        if chain_files is not None:
+            certificate = identity.certificate_from_pem(chain_files[0].read_bytes())
+        self.shown_certificates.append(certificate)
+        wire = Wire(self, link, certificate)
         wire.cut_after_bytes, self.cut_next_after_bytes = self.cut_next_after_bytes, None
         self.wires.append(wire)
         link.connection_made(wire)
