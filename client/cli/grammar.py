@@ -75,7 +75,7 @@ class Parser(argparse.ArgumentParser):
 
     def verbs(self) -> "Verbs":
         """Let the command have verbs, such as ``group create``."""
-        return Verbs(self.add_subparsers(title="verbs", metavar="VERB", required=True, dest="verb"))
+        return Verbs(self.add_subparsers(title="verbs", metavar="VERB", required=True))
 
 
 class Verbs:
@@ -111,26 +111,33 @@ def sentence(text: str) -> str:
 
 def common_options(*, is_first: bool) -> argparse.ArgumentParser:
     """The options of all commands; they may stand before and after the command's name, and the later one counts."""
-
-    def default(value: object) -> object:
-        return value if is_first else argparse.SUPPRESS
-
     options = Parser(add_help=False)
-    add = options.add_argument_group("options of all commands").add_argument
-    add("--json", action="store_true", default=default(False), help="print one JSON object a line")
-    add("--profile", metavar="DIR", default=default(None), help="folder of the local data")
+    group = options.add_argument_group("options of all commands")
+
+    def add(*names: str, default: object, help_text: str, **kinds: Any) -> None:
+        # After the command's name they work and are not listed once more.
+        group.add_argument(
+            *names,
+            default=default if is_first else argparse.SUPPRESS,
+            help=help_text if is_first else argparse.SUPPRESS,
+            **kinds,
+        )
+
+    def flag(*names: str, help_text: str) -> None:
+        add(*names, default=False, help_text=help_text, action="store_true")
+
+    flag("--json", help_text="print one JSON object a line")
+    add("--profile", metavar="DIR", default=None, help_text="folder of the local data")
     add(
         "--timeout",
         metavar="SECONDS",
         type=seconds,
-        default=default(None),
-        help="keep trying to reach the server for so long (without it: one attempt)",
+        default=None,
+        help_text="keep trying to reach the server for so long (without it: one attempt)",
     )
-    add("--offline", action="store_true", default=default(False), help="use local data alone")
-    add("--no-colour", "--no-color", action="store_true", default=default(False), help="no colours")
-    add(
-        "-v", "--verbose", action="store_true", default=default(False), help="log to standard error"
-    )
+    flag("--offline", help_text="use local data alone")
+    flag("--no-colour", "--no-color", help_text="no colours")
+    flag("-v", "--verbose", help_text="log to standard error")
     return options
 
 
@@ -190,7 +197,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog=f"{PROGRAM} {name}",
         description=sentence(summary),
-        epilog=f"What the words mean:\n{WORDS}",
+        epilog=f"{WORDS}\n\nOptions of all commands: `{PROGRAM} --help`.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common_options(is_first=False)],
         allow_abbrev=False,
