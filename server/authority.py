@@ -30,28 +30,35 @@ class Authority:
         """Read the keys. Raises Failure when one is missing, open to others or broken."""
         self._organisation = organisation
         self._options = options
-        self.certificate = read_certificate_file(organisation.authority_certificate)
-        self.server_certificate = read_certificate_file(organisation.server_certificate)
-        self._server_key = read_key_file(organisation.server_key)
+        self._read()
+
+    def reload(self, options: CertificateSection) -> None:
+        """Read the keys again and work by these options. Raises Failure, and then everything is as before."""
+        self._read()
+        self._options = options
+
+    def _read(self) -> None:
+        organisation = self._organisation
+        certificate = read_certificate_file(organisation.authority_certificate)
+        server_certificate = read_certificate_file(organisation.server_certificate)
+        server_key = read_key_file(organisation.server_key)
         key = read_key_file(organisation.authority_key)
         try:
-            self._issuer = Issuer(self.certificate, key)
+            issuer = Issuer(certificate, key)
         except IdentityError as error:
             raise Failure(f"{organisation.keys}: {error}", Exit.CONFIG) from error
-        if identity.certified_key(self.server_certificate) != keys.public_key(self._server_key):
+        if identity.certified_key(server_certificate) != keys.public_key(server_key):
             raise Failure(
                 f"{organisation.server_key} does not belong to {organisation.server_certificate}.",
                 Exit.CONFIG,
             )
+        self.certificate, self.server_certificate = certificate, server_certificate
+        self._issuer, self._server_key = issuer, server_key
 
     @property
     def organisation_id(self) -> bytes:
         """Fingerprint of the authority: what clients pin."""
         return identity.fingerprint(self.certificate)
-
-    def use(self, options: CertificateSection) -> None:
-        """Work by other options from now on."""
-        self._options = options
 
     def issue(
         self, csr: bytes, user: UserId, device: DeviceId, now_ms: int
@@ -88,8 +95,8 @@ class Authority:
         self.server_certificate = _issue_server(
             self._issuer, self._server_key, self._options, now_ms
         )
-        pem = identity.certificate_to_pem(self.server_certificate)
-        write_private(self._organisation.server_certificate, pem)
+        chain = _chain(self.server_certificate, self.certificate)
+        write_private(self._organisation.server_certificate, chain)
         _, ends_ms = identity.validity_ms(self.server_certificate)
         days = (ends_ms - now_ms) // 86_400_000
         log.info("the server's certificate was renewed for %d days", days)
@@ -105,11 +112,11 @@ def create(organisation: Organisation, name: str, options: CertificateSection, n
     write_private(organisation.authority_key, keys.key_to_pem(authority_key))
     write_private(organisation.authority_certificate, identity.certificate_to_pem(authority))
     write_private(organisation.server_key, keys.key_to_pem(server_key))
-    write_private(organisation.server_certificate, identity.certificate_to_pem(server))
+    write_private(organisation.server_certificate, _chain(server, authority))
 
 
 def read_certificate_file(path: Path) -> bytes:
-    """A certificate as DER. Raises Failure when the file is missing or holds no certificate."""
+    """The first certificate of a file as DER. Raises Failure when the file is missing or holds no certificate."""
     try:
         return identity.certificate_from_pem(path.read_bytes())
     except OSError as error:
@@ -136,6 +143,11 @@ def split_names(names: Iterable[str]) -> tuple[list[str], list[IpAddress]]:
         except ValueError:
             hosts.append(name)
     return hosts, addresses
+
+
+def _chain(certificate: bytes, authority: bytes) -> bytes:
+    """The server's certificate and the authority's: a client that comes for the first time learns from TLS what it pins."""
+    return identity.certificate_to_pem(certificate) + identity.certificate_to_pem(authority)
 
 
 def _issue_server(issuer: Issuer, key: bytes, options: CertificateSection, now_ms: int) -> bytes:

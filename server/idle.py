@@ -43,7 +43,7 @@ class IdleServer:
         try:
             self._wait(self._app.open)
         except BaseException:
-            self._end()
+            self._close()
             raise
         return self
 
@@ -53,10 +53,7 @@ class IdleServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._wait(self._app.close)
-        finally:
-            self._end()
+        self._close()
 
     def ask(self, request: Request[ReplyT_co]) -> ReplyT_co:
         """The answer of the services. Raises RequestRefused."""
@@ -73,6 +70,12 @@ class IdleServer:
 
         result: T = blockingCallFromThread(self._reactor, start)
         return result
+
+    def _close(self) -> None:
+        try:
+            self._wait(self._app.close)
+        finally:
+            self._end()
 
     def _end(self) -> None:
         self._reactor.callFromThread(self._reactor.stop)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from protocol.messages.kinds import ReplyT_co, Request
-from server.idle import IdleServer
 from server.operator_line import NoServer, OperatorLine
 from server.organisation import FolderLock, Organisation
 from server.software import software
@@ -34,5 +33,9 @@ def open_office(organisation: Organisation) -> Iterator[Office]:
         with line:
             yield line
         return
+    from server.idle import (
+        IdleServer,
+    )  # the whole server: half a second that most commands don't need
+
     with IdleServer(organisation, config) as idle:
         yield idle

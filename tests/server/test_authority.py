@@ -74,9 +74,9 @@ def test_a_new_name_wants_a_new_certificate_and_a_dropped_one_does_not(
     organisation: Organisation,
 ) -> None:
     issuing = Authority(organisation, OPTIONS)
-    issuing.use(CertificateSection(names=("CHAT.example",)))
+    issuing.reload(CertificateSection(names=("CHAT.example",)))
     assert not issuing.wants_renewal(NOW_MS)
-    issuing.use(CertificateSection(names=("chat.example", "other.example")))
+    issuing.reload(CertificateSection(names=("chat.example", "other.example")))
     assert issuing.wants_renewal(NOW_MS)
     issuing.renew_server(NOW_MS)
     assert not issuing.wants_renewal(NOW_MS)
