@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An office in one process: the server's real services and sessions on a real database, clients on lines in memory, and a clock
+that the test turns. Nothing happens by itself: ``settle`` lets everything happen that is due now, ``pass_time`` what is due later.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+
+from protocol.errors import ErrorCode
+from protocol.ids import DepartmentId, UserId, uuid7
+from protocol.messages.admin import (
+    ChangeDirectory,
+    DirectoryChange,
+    GrantRole,
+    Permission,
+    PutDepartment,
+    PutPerson,
+    PutRole,
+    Role,
+    RoleGrant,
+    SetPassword,
+    SetVisibility,
+    VisibilityRule,
+)
+from protocol.messages.people import Place
+from protocol.messages.session import Policy, Welcome
+from server.clock import ReactorClock
+from server.services.admin import Admin
+from server.services.auth import Auth
+from server.services.caller import OPERATOR, Caller
+from server.services.conversations import Conversations
+from server.services.devices import Devices
+from server.services.directory_store import org_tree
+from server.services.organisation import EVERYONE
+from server.services.pace import Pace
+from server.services.passwords import Cost, Passwords
+from server.services.people import Directory
+from server.services.policy import OrganisationPolicy
+from server.services.presence import Presence
+from server.services.sightings import Sightings
+from server.services.throttle import Throttle
+from server.sessions.dispatch import Dispatch, Services
+from server.sessions.online import Online
+from server.sessions.session import Desk
+from server.sessions.sessions import Sessions
+from server.sessions.tasks import Tasks
+from server.store import people as people_store
+from server.store.database import Database
+from server.store.events import insert_events
+from server.store.migrate import migrate
+from server.store.writer import Writer
+from tests.support.colleague import Colleague
+
+T = TypeVar("T")
+
+BEGIN_MS = 1_790_000_000_000
+PASSWORD = "correct horse battery staple"
+POLICY = Policy(edit_within_s=3600, recall_within_s=600)
+FAST = Cost(passes=1, memory_kib=8, lanes=1)
+PATIENT = Pace(per_s=1_000.0, burst=1_000)
+MAX_TURNS = 10_000
+
+
+class Server:
+    """The server's parts, from its start to its end."""
+
+    def __init__(self, path: Path, clock: Clock, pace: Pace, policy: Policy) -> None:
+        self.clock = ReactorClock(
+            clock,
+            seconds=clock.seconds,
+            unix_ms=lambda: BEGIN_MS + round(clock.seconds() * 1000),
+        )
+        self.database = Database(f"sqlite:{path}")
+        self.writer = Writer(self.database, insert_events)
+        read, run = self.database.read, self.writer.run
+        self.tasks = Tasks()
+        self.online = Online()
+        self.directory = Directory(_at_once)
+        self.policy = OrganisationPolicy(policy)
+        self.sightings = Sightings(self.clock, run, self.tasks.spawn)
+        passwords = Passwords(_at_once, FAST)
+        parts: dict[str, Any] = {
+            "directory": self.directory,
+            "audience": self.online,
+            "clock": self.clock,
+            "run": run,
+        }
+        self.admin = Admin(
+            **parts,
+            policy=self.policy,
+            passwords=passwords,
+            read=read,
+            sleep=self._sleep,
+            count_events=lambda: self.conversations.event_count,
+            software="test",
+        )
+        auth = Auth(
+            **parts,
+            policy=self.policy,
+            passwords=passwords,
+            throttle=Throttle(self.clock),
+            sightings=self.sightings,
+            read=read,
+        )
+        self.conversations = Conversations(
+            **parts,
+            policy=lambda: self.policy.current,
+            read=read,
+            append=self.writer.append,
+            spawn=self.tasks.spawn,
+            pace=pace,
+        )
+        self.presence = Presence(**parts, spawn=self.tasks.spawn)
+        self.online.on_arrival(self.presence.session_opened)
+        self.online.on_departure(self.presence.session_closed)
+        self.online.on_departure(self.conversations.session_ended)
+        chat = self.conversations
+        services = Services(
+            admin=self.admin,
+            auth=auth,
+            chats=chat.chats,
+            devices=Devices(**parts, authority=_NoAuthority(), read=read),
+            directory=self.directory,
+            directs=chat.directs,
+            groups=chat.groups,
+            histories=chat.histories,
+            messages=chat.messages,
+            presence=self.presence,
+            receipts=chat.receipts,
+            typists=chat.typists,
+        )
+        self.services = services
+        self.dispatch = Dispatch(services)
+        self.sessions = Sessions(
+            Desk(self.clock, self.online, self.dispatch, auth, self.tasks.spawn, self._welcome)
+        )
+
+    async def open(self) -> None:
+        """Load what is stored."""
+        self.directory.take(org_tree(await self.database.read(people_store.load)))
+        await self.policy.load(self.database.read)
+        await self.presence.load(self.database.read)
+        await self.conversations.open()
+
+    async def close(self) -> None:
+        """End in order."""
+        self.sessions.say_goodbye(None, "The server stops.")
+        await self.conversations.close()
+        await self.sightings.write()
+
+    def _welcome(self, version: int, capabilities: tuple[str, ...]) -> Welcome:
+        return Welcome(version, capabilities, server_time_ms=self.clock.now_ms())
+
+    def _sleep(self, delay_s: float) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        self.clock.call_later(delay_s, lambda: done.callback(None))
+        return done
+
+
+class World:
+    """An office, its server and everybody in it."""
+
+    def __init__(self, folder: Path, *, pace: Pace = PATIENT, policy: Policy = POLICY) -> None:
+        self.path = folder / "lanyard.db"
+        self.pace = pace
+        self.policy = policy
+        self.clients: list[Colleague] = []
+        self.is_disk_slow = False
+        """True: nothing becomes durable until it is False again."""
+        self._next_id = 0
+        self._seconds = 0.0
+        migrate(self.path)
+        self._begin()
+
+    # The server
+
+    def _begin(self) -> None:
+        self.reactor = Clock()
+        self.reactor.advance(self._seconds)
+        self.server = Server(self.path, self.reactor, self.pace, self.policy)
+        self.wait_for(self.server.open())
+
+    def stops(self) -> None:
+        """The server ends in order; connections are gone."""
+        self.wait_for(self.server.close())
+        self.settle()
+        self._cut_everybody()
+        self.server.writer.close()
+        self._end()
+
+    def is_killed(self) -> None:
+        """The server ends at once: what was not durable is lost, with everything on the lines."""
+        self._cut_everybody()
+        self._end()
+
+    def ends(self) -> None:
+        """The test is over; harmless when the server is down."""
+        if not self.server.database.is_closed:
+            self.is_killed()
+
+    def starts_again(self) -> None:
+        """A server on the same database."""
+        self._begin()
+
+    def _cut_everybody(self) -> None:
+        for client in self.clients:
+            client.is_cut()
+
+    def _end(self) -> None:
+        self._seconds = self.reactor.seconds()
+        self.server.database.close()
+
+    # Time
+
+    def settle(self) -> None:
+        """Let everything happen that is due now."""
+        for _ in range(MAX_TURNS):
+            is_busy = any([client.exchange() for client in self.clients])
+            if not self.is_disk_slow:
+                is_busy = bool(self.server.writer.pump()) or is_busy
+            if not is_busy:
+                return
+        raise AssertionError("the office does not come to rest")
+
+    def pass_time(self, seconds: float, step_s: float = 0.25) -> None:
+        """Let time pass, and everything happen that falls due in it."""
+        end = self.reactor.seconds() + seconds
+        self.settle()
+        while (left := end - self.reactor.seconds()) > 1e-9:
+            self.reactor.advance(min(step_s, left))
+            for client in self.clients:
+                client.time_passed()
+            self.settle()
+
+    def now_ms(self) -> int:
+        """The server's time of day."""
+        return self.server.clock.now_ms()
+
+    def wait_for(self, work: Any) -> Any:
+        """The result of a coroutine of the server, letting happen what it waits for."""
+        results: list[Any] = []
+        failures: list[Any] = []
+        task: Deferred[Any] = Deferred.fromCoroutine(work)
+        task.addCallbacks(results.append, failures.append)
+        for _ in range(MAX_TURNS):
+            if results or failures:
+                break
+            if not self.server.writer.pump():
+                self.reactor.advance(0.01)
+        if failures:
+            failures[0].raiseException()
+        return results[0]
+
+    # People
+
+    def new_id(self) -> bytes:
+        """An id that no test has seen."""
+        self._next_id += 1
+        return uuid7(BEGIN_MS, self._next_id.to_bytes(10, "big"))
+
+    def changes(self, *changes: DirectoryChange) -> None:
+        """The operator changes the directory."""
+        caller = Caller(OPERATOR, bytes(16), bytes(16))
+        request = ChangeDirectory(tuple(changes))
+        self.wait_for(self.server.admin.change_directory(caller, request))
+        self.settle()
+
+    def has_department(
+        self, name: str, parent: DepartmentId | None = None, *, has_conversation: bool = False
+    ) -> DepartmentId:
+        """A new department."""
+        id = self.new_id()
+        self.changes(PutDepartment(id, name, parent, has_conversation=has_conversation))
+        return id
+
+    def has_people(self, *names: str, department: DepartmentId | None = None) -> list[Colleague]:
+        """New people, not signed in yet."""
+        places = (Place(department),) if department else ()
+        ids = [self.new_id() for _ in names]
+        self.changes(
+            *(
+                PutPerson(id, login=name.lower(), name=name, places=places)
+                for id, name in zip(ids, names, strict=True)
+            ),
+            *(SetPassword(id, PASSWORD, must_change=False) for id in ids),
+        )
+        return [self.device_of(id, name) for id, name in zip(ids, names, strict=True)]
+
+    def has_signed_in(
+        self, *names: str, department: DepartmentId | None = None
+    ) -> list[Colleague]:
+        """New people who are signed in and have synchronised."""
+        people = self.has_people(*names, department=department)
+        for person in people:
+            person.returns()
+        return people
+
+    def device_of(self, user: UserId, name: str) -> Colleague:
+        """One more device of a person."""
+        client = Colleague(self, user, name, PASSWORD, self.new_id())
+        self.clients.append(client)
+        return client
+
+    def moves(self, person: Colleague, *departments: DepartmentId) -> None:
+        """Somebody sits elsewhere from now on."""
+        places = tuple(Place(department) for department in departments)
+        self.changes(PutPerson(person.user, person.name.lower(), person.name, places=places))
+
+    def disables(self, person: Colleague) -> None:
+        """Somebody leaves the organisation."""
+        self.changes(
+            PutPerson(person.user, person.name.lower(), person.name, is_disabled=True)
+        )
+
+    def allows(self, *permissions: Permission, to: Iterable[Colleague] = ()) -> None:
+        """Permissions for some; without ``to`` for everybody."""
+        values = tuple(permission.value for permission in permissions)
+        people = list(to)
+        role = Role(self.new_id() if people else EVERYONE, secrets.token_hex(4), values, not people)
+        self.changes(
+            PutRole(role), *(GrantRole(RoleGrant(person.user, role.id)) for person in people)
+        )
+
+    def has_rules(self, *rules: VisibilityRule) -> None:
+        """These visibility rules hold."""
+        self.changes(SetVisibility(tuple(rules)))
+
+
+class _NoAuthority:
+    """Certificates have tests of their own."""
+
+    certificate = b""
+
+    def issue(self, csr: bytes, user: bytes, device: bytes, now_ms: int) -> tuple[bytes, bytes, int]:
+        raise AssertionError(ErrorCode.INTERNAL)
+
+
+def _at_once(function: Callable[..., T], *arguments: Any) -> Deferred[T]:
+    return succeed(function(*arguments))
