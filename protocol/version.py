@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The protocol's version and the capabilities that two sides may agree on."""
+"""The protocol's version, the capabilities that two sides may agree on, and the usual port."""
 
 import enum
 from typing import Final
@@ -8,6 +8,8 @@ VERSION: Final = 1
 """The version that this code speaks. Raised only for a change that old peers can't skip over."""
 OLDEST_VERSION: Final = 1
 """The oldest version that this code still understands."""
+DEFAULT_PORT: Final = 7370
+"""Where a server listens when its administrator did not say otherwise; not assigned to anybody."""
 
 
 class Capability(enum.StrEnum):
