@@ -86,30 +86,35 @@ class Watchers:
         for department in by_department:
             for watch in self._of_department[department]:
                 departments_of.setdefault(watch, []).append(department)
-        groups: dict[_Key, list[SessionId]] = {}
+        groups: dict[tuple[UserId, ...], list[SessionId]] = {}
+        seen: dict[_Key, tuple[UserId, ...]] = {}
         for watch in people_of.keys() | departments_of.keys():
-            key = self._key(watch, departments_of.get(watch, ()), people_of.get(watch, ()))
-            groups.setdefault(key, []).append(watch.session)
-        for (view, viewer, departments, users), sessions in groups.items():
-            union = dict.fromkeys(users)
-            for department in departments:
-                union.update(dict.fromkeys(by_department[department]))
-            visible = self._seen(view, viewer, union)
-            if records := [changed[user] for user in visible]:
-                yield sessions, make_frame(records)
+            units = tuple(departments_of.get(watch, ()))
+            users = tuple(people_of.get(watch, ()))
+            key = self._key(watch, units, users)
+            visible = seen.get(key)
+            if visible is None:
+                union = dict.fromkeys(users)
+                for department in units:
+                    union.update(dict.fromkeys(by_department[department]))
+                visible = seen[key] = tuple(self._seen(key[0], key[1], union))
+            groups.setdefault(visible, []).append(watch.session)
+        for visible, sessions in groups.items():
+            if visible:
+                yield sessions, make_frame([changed[user] for user in visible])
 
     def _key(
-        self, watch: _Watch, departments: Iterable[DepartmentId], users: Iterable[UserId]
+        self, watch: _Watch, departments: tuple[DepartmentId, ...], users: tuple[UserId, ...]
     ) -> _Key:
         """What decides what a session is told; without rules that hide, who looks does not matter."""
         visibility = self._directory.visibility
         if visibility.hides_nobody:
-            return None, None, tuple(departments), tuple(users)
+            return None, None, departments, users
         view = visibility.view_of(watch.user)
         entry = self._directory.tree.people[watch.user]
-        # Who is hidden from their own kind sees themselves all the same, and so gets a frame of their own.
+        # Who is hidden from their own kind sees themselves all the same.
         viewer = None if visibility.sees(view, entry) else watch.user
-        return view, viewer, tuple(departments), tuple(users)
+        return view, viewer, departments, users
 
     def _visible(self, viewer: UserId, users: Iterable[UserId]) -> Iterable[UserId]:
         visibility = self._directory.visibility
