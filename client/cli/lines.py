@@ -184,12 +184,11 @@ def notice_sentence(notice: NoticeRecord) -> str:
     """What a notice says."""
     who = notice.sender.shown
     if notice.kind == "created":
-        title = f" “{notice.title}”" if notice.title else ""
-        return (
-            f"{who} created{title} with {_names(notice.added)}"
-            if notice.added
-            else (f"{who} created{title or ' this chat'}")
-        )
+        others = tuple(one for one in notice.added if one.id != notice.sender.id)
+        if notice.conversation.kind == "direct":
+            return f"{who} began this chat"
+        title = f"“{notice.title}”" if notice.title else "this chat"
+        return f"{who} created {title}" + (f" with {_names(others)}" if others else "")
     if notice.kind == "group_changed":
         rule = "; only owner and admins write" if notice.is_readers_only else ""
         return (

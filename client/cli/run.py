@@ -86,11 +86,7 @@ async def _as_host(
     core: Core, options: argparse.Namespace, terminal: Terminal, profile: Path
 ) -> int:
     shown = Shown(profile)
-
-    async def serve(arguments: Sequence[str], guest: Terminal) -> int:
-        return await perform(Desk(core, guest, parse(arguments), shown, profile))
-
-    door = Door(profile, serve)
+    door = door_to(core, shown, profile)
     opening = asyncio.create_task(
         door.open_after(0.0 if options.is_endless else DOOR_AFTER_S), name="lanyard-door"
     )
@@ -100,6 +96,15 @@ async def _as_host(
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         await door.close()
+
+
+def door_to(core: Core, shown: Shown, profile: Path) -> Door:
+    """A door, still closed, through which other commands use this process's core."""
+
+    async def serve(arguments: Sequence[str], guest: Terminal) -> int:
+        return await perform(Desk(core, guest, parse(arguments), shown, profile))
+
+    return Door(profile, serve)
 
 
 async def perform(desk: Desk) -> int:

@@ -16,6 +16,9 @@ SHORTEST_CELL: Final = 6
 """A column is not squeezed below this: less says nothing."""
 ELLIPSIS: Final = "…"
 
+_NOT_FIRST: Final = frozenset("，。、；：？！）】》」』”’…·,.;:?!)]}")
+_NOT_LAST: Final = frozenset("（【《「『“‘([{")
+"""Punctuation that no line begins or ends with (GB/T 15834)."""
 _NEW_LINES: Final = frozenset("\n\t")
 _TURNING: Final = frozenset(
     "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -120,13 +123,21 @@ def _broken(line: str, width: int) -> Iterable[str]:
 
 
 def _words(line: str) -> Iterable[str]:
-    """Words with the spaces behind them."""
+    """What may not be broken, with the spaces behind it: words, and in East Asian text single characters."""
     start = 0
     for index in range(1, len(line)):
-        if line[index - 1] == " " and line[index] != " ":
+        before, after = line[index - 1], line[index]
+        if after == " " or after in _NOT_FIRST or before in _NOT_LAST:
+            continue
+        if before == " " or _is_wide(before) or _is_wide(after):
             yield line[start:index]
             start = index
     yield line[start:]
+
+
+def _is_wide(letter: str) -> bool:
+    """Ideographs, syllables and full-width forms; emoji and what joins them are left together."""
+    return "\u2e80" <= letter <= "\uffef" and unicodedata.east_asian_width(letter) in "WF"
 
 
 def table(

@@ -2,6 +2,7 @@
 """Whom and what a word on the command line means: people, conversations, departments, messages. Never a guess: what is
 not exactly one is refused, with what may have been meant."""
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +41,7 @@ async def find_person(core: Core, word: str) -> Person:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise _several("people", word, await lines_of(core, matches), "Write the login")
+        raise _several(word, await lines_of(core, matches), "Write the login")
     raise await _nobody(core, word)
 
 
@@ -61,7 +62,7 @@ async def find_target(core: Core, word: str) -> Target:
         return await _target_of(core, chats[0])
     if people or chats:
         lines = await lines_of(core, people) + tuple(map(_line_of_chat, chats))
-        raise _several("matches", word, lines, "Write @login or an id")
+        raise _several(word, lines, "Write the login, or the id of the chat")
     raise await _nobody(core, word, "nobody and no group")
 
 
@@ -88,7 +89,7 @@ async def find_department(core: Core, word: str) -> Department:
         return matches[0]
     paths = tuple(path_of(one, departments) for one in matches)
     if matches:
-        raise _several("departments", word, paths, "Write more of the path")
+        raise _several(word, paths, "Write more of the path")
     similar = tuple(
         path_of(one, departments)
         for one in departments.values()
@@ -113,7 +114,7 @@ async def find_message(core: Core, shown: Shown, word: str) -> MessageView:
         return found[0]
     if found:
         lines = tuple(f"{format_id(one.id)}  {show.one_line(one.text)[:60]}" for one in found)
-        raise _several("messages", word, lines, "Write more of the id")
+        raise _several(word, lines, "Write more of the id")
     raise Failure(
         f"There is no message {word!r} on this computer. `lanyard-cli history` shows each message with its id.",
         Exit.NOT_FOUND,
@@ -166,6 +167,15 @@ async def _people(core: Core, word: str) -> tuple[Person, ...]:
     return tuple(one for one in await core.people.everyone() if _is_part_of(word, one.id))
 
 
+def _similar(text: str, people: Iterable[Person]) -> tuple[Person, ...]:
+    """Whose login or name is nearly that."""
+    named = {
+        name.casefold(): one for one in people for name in (one.login, one.name, one.other_name)
+    }
+    close = difflib.get_close_matches(text.casefold(), named, MOST_CANDIDATES, cutoff=0.7)
+    return tuple({named[name].id: named[name] for name in close}.values())
+
+
 def _direct(core: Core, person: Person) -> Target:
     return Target(
         core.chats.direct_with(person.id), person.name, ConversationKind.DIRECT.value, person.id
@@ -175,11 +185,16 @@ def _direct(core: Core, person: Person) -> Target:
 async def _nobody(core: Core, word: str, what: str = "nobody") -> Failure:
     text = word.lstrip("@#")
     people = await core.people.find(text, limit=MOST_CANDIDATES) if text.strip() else ()
+    people = people or _similar(text, await core.people.everyone())
     lines = await lines_of(core, people)
     if what != "nobody":
         chats = [one for one in await core.chats.all() if text.casefold() in one.name.casefold()]
         lines += tuple(_line_of_chat(one) for one in chats if one.peer is None)
-    hint = "" if lines else " `lanyard-cli people TEXT` finds people by name, pinyin or login."
+    hint = (
+        " Similar:"
+        if lines
+        else " `lanyard-cli people TEXT` finds people by name, pinyin or login."
+    )
     return Failure(
         f"There is {what} called {word!r}.{hint}",
         Exit.NOT_FOUND,
@@ -187,10 +202,10 @@ async def _nobody(core: Core, word: str, what: str = "nobody") -> Failure:
     )
 
 
-def _several(what: str, word: str, lines: tuple[str, ...], step: str) -> Failure:
-    number = "Several" if len(lines) > MOST_CANDIDATES else str(len(lines))
+def _several(word: str, lines: tuple[str, ...], step: str) -> Failure:
+    more = len(lines) - MOST_CANDIDATES
     return Failure(
-        f"{number} {what} are called {word!r}. {step}.",
+        f"{word!r} may mean one of {len(lines)}{' (the first are listed)' if more > 0 else ''}. {step}.",
         Exit.NOT_FOUND,
         candidates=lines[:MOST_CANDIDATES],
     )

@@ -235,7 +235,7 @@ async def status(desk: Desk) -> int:
 
 
 def _status_lines(desk: Desk, record: StatusRecord, phase: Phase) -> list[str]:
-    unread = f"{show.count(record.unread, 'message')} in {show.count(record.chats, 'chat')}"
+    unread = show.count(record.unread, "message") if record.unread else "nothing"
     if record.mentions:
         unread += f", {show.count(record.mentions, 'mention')} of you"
     waiting = [f"{record.queued:,} to be sent"] if record.queued else []

@@ -54,7 +54,7 @@ async def chats(desk: Desk) -> None:
                 one.name or "(no title)",
                 f"{one.unread:,}" if one.unread else "",
                 _marks(one),
-                show.when(one.last_ms, now),
+                show.when(one.last_ms or (one.last.at_ms if one.last else 0), now),
                 _preview(one, people),
             )
             for one in views
@@ -84,8 +84,8 @@ def _preview(chat: ChatView, people: People) -> str:
     if last is None:
         return ""
     text = "(recalled)" if last.recalled_by else last.text
-    if not text and last.attachments:
-        text = f"[file] {last.attachments[0].name}"
+    if not text:
+        text = f"[file] {last.attachments[0].name}" if last.attachments else "…"
     if last.is_mine:
         record = ChatRecord.of(chat, people).last
         tick = f" ({ticks(record.delivery)})" if record and record.delivery else ""

@@ -7,9 +7,10 @@ from typing import Final
 from client.cli import markup, show
 from client.cli.commands.waiting import WAITS, until
 from client.cli.desk import Desk
-from client.cli.failures import Failure
+from client.cli.failures import Exit, Failure
 from client.cli.grammar import Parser
 from client.cli.mentions import Names
+from client.cli.shown import short
 from client.cli.whom import Target, find_message, find_target
 from client.core.errors import CoreError
 from client.core.views import MessageView
@@ -68,7 +69,7 @@ async def send(desk: Desk) -> None:
         post = await core.messages.send_to(target.user, text, spans, reply_to=reply_to)
     else:
         post = await core.messages.send(target.conversation, text, spans, reply_to=reply_to)
-    await until(desk, post, target.name, missed)
+    await until(desk, post, missed, done=f"Sent to {show.one_line(target.name)} ({short(post)})")
 
 
 async def _text(desk: Desk, target: Target) -> tuple[str, tuple[Span, ...]]:
@@ -130,7 +131,7 @@ async def edit(desk: Desk) -> None:
     target = Target(chat.id, chat.name, chat.kind, chat.peer)
     text, spans = await _text(desk, target)
     post = await desk.core.messages.edit(message.id, text, spans)
-    await until(desk, post, chat.name, missed, done="Edited")
+    await until(desk, post, missed, done=f"Edited {short(message.id)}")
 
 
 def declare_recall(parser: Parser) -> None:
@@ -143,9 +144,8 @@ def declare_recall(parser: Parser) -> None:
 async def recall(desk: Desk) -> None:
     """Take a message back."""
     message, missed = await _message(desk)
-    chat = await desk.core.chats.get(message.conversation)
     post = await desk.core.messages.recall(message.id)
-    await until(desk, post, chat.name, missed, done="Recalled")
+    await until(desk, post, missed, done=f"Recalled {short(message.id)}")
 
 
 def declare_react(parser: Parser) -> None:
@@ -161,15 +161,18 @@ async def react(desk: Desk) -> None:
     """Put an emoji on a message, or take it off."""
     message, missed = await _message(desk)
     options = desk.options
-    chat = await desk.core.chats.get(message.conversation)
     post = await desk.core.messages.react(message.id, options.emoji, is_on=not options.off)
-    done = f"{options.emoji} taken off" if options.off else f"{options.emoji} put"
-    await until(desk, post, chat.name, missed, done=done)
+    emoji = show.one_line(options.emoji)
+    done = f"Took {emoji} off" if options.off else f"Put {emoji} on"
+    await until(desk, post, missed, done=f"{done} {short(message.id)}")
 
 
 async def _message(desk: Desk) -> tuple[MessageView, CoreError | None]:
     missed = await desk.try_server()
-    return await find_message(desk.core, desk.shown, desk.options.message), missed
+    message = await find_message(desk.core, desk.shown, desk.options.message)
+    if message.recalled_by is not None:
+        raise Failure("This message was recalled.", Exit.REFUSED)
+    return message, missed
 
 
 # --------------------------------------------------------------------------------------------- forward
@@ -195,4 +198,5 @@ async def forward(desk: Desk) -> None:
         else:
             posts.append(await core.messages.forward(message.id, to=target.conversation))
     for post, target in zip(posts, targets, strict=True):
-        await until(desk, post, target.name, missed, done="Forwarded")
+        name = show.one_line(target.name)
+        await until(desk, post, missed, done=f"Forwarded to {name} ({short(post)})")

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which server to sign in at, and whether to believe it: its fingerprint is compared by a person, or given beforehand."""
 
-import hmac
-import re
-
-from client.cli import show
+from client.cli import fingerprints, show
 from client.cli.desk import Desk
 from client.cli.failures import Exit, Failure
 from client.core.trust import ServerIdentity
-from protocol.identity import fingerprint_hex
 
 
 async def the_server(desk: Desk, address: str | None, fingerprint: str | None) -> None:
@@ -17,12 +13,14 @@ async def the_server(desk: Desk, address: str | None, fingerprint: str | None) -
     trusted = servers.trusted
     if address is None:
         if trusted is not None:
-            _check_given(fingerprint, trusted.fingerprint, trusted.address)
+            if fingerprint is not None:
+                fingerprints.check(fingerprint, trusted.fingerprint, trusted.address)
             return
         address = await _found(desk)
     identity = await servers.probe(address)
-    _check_given(fingerprint, identity.fingerprint, identity.address)
-    if trusted is None and fingerprint is None:
+    if fingerprint is not None:
+        fingerprints.check(fingerprint, identity.fingerprint, identity.address)
+    elif trusted is None:
         await _ask(desk, identity)
     await servers.trust(
         identity
@@ -43,29 +41,6 @@ async def _found(desk: Desk) -> str:
             candidates=tuple(f"{one.address}  {show.one_line(one.name)}" for one in found),
         )
     return found[0].address
-
-
-def _check_given(given: str | None, found: bytes, address: str) -> None:
-    """The fingerprint that was given is a promise: what differs from it is not used."""
-    if given is None:
-        return
-    if not _is_same(given, found):
-        raise Failure(
-            f"The server at {address} has another fingerprint: {fingerprint_hex(found)}. "
-            "Nothing was sent to it. Compare it with what IT has published.",
-            Exit.TRUST,
-        )
-
-
-def _is_same(given: str, found: bytes) -> bool:
-    """Digits in any grouping, or all the words."""
-    words = re.split(r"[\s-]+", given.strip().casefold())
-    if all(re.fullmatch(r"[0-9a-f:]+", word) for word in words):
-        digits = "".join(words).replace(":", "")
-        return hmac.compare_digest(digits, found.hex())
-    from protocol.identity import fingerprint_words
-
-    return words == fingerprint_words(found).casefold().split()
 
 
 async def _ask(desk: Desk, identity: ServerIdentity) -> None:

@@ -4,7 +4,6 @@
 import asyncio
 from typing import Final
 
-from client.cli import show
 from client.cli.desk import Desk
 from client.cli.failures import Exit, Failure
 from client.cli.records.delivery import DeliveryRecord
@@ -20,12 +19,10 @@ from protocol.ids import ConversationId, MessageId, format_id
 WAITS: Final = ("queued", "sent", "delivered", "read")
 
 
-async def until(
-    desk: Desk, post: MessageId, name: str, missed: CoreError | None, *, done: str = "Sent"
-) -> None:
+async def until(desk: Desk, post: MessageId, missed: CoreError | None, *, done: str) -> None:
     """Wait for a post as far as ``--wait`` says, and put the result. Raises Failure when it does not come so far.
 
-    ``missed``: why the server could not be reached before; ``name``: to whom it goes.
+    ``missed``: why the server could not be reached before; ``done``: what to say when it is done.
     """
     wait: str = desk.options.wait
     desk.shown.add([format_id(post)])
@@ -35,10 +32,8 @@ async def until(
             raise _still_here(post, missed)
         await _until_sent(desk, post)
     is_reached = wait in ("queued", "sent") or await _until_received(desk, post, wait)
-    said = f"{done if wait != 'queued' else 'Queued'}: {show.one_line(name)} ({short(post)})"
-    await _put(
-        desk, post, f"{said}, {wait}." if wait in ("delivered", "read") else f"{said}.", is_reached
-    )
+    tail = {"queued": ", still on this computer", "sent": ""}.get(wait, f", {wait}")
+    await _put(desk, post, f"{done}{tail}.", is_reached)
     if not is_reached:
         raise Failure(
             f"The server has it, but not everybody has {'it' if wait == 'delivered' else 'read it'} yet. "
@@ -58,7 +53,13 @@ async def _until_sent(desk: Desk, post: MessageId) -> None:
             failure.exit_code,
         ) from error
     except Offline as error:
-        raise _still_here(post, error) from error
+        if desk.core.status.connection.is_usable:
+            raise Failure(
+                f"The server has not confirmed it yet. It waits on this computer: `lanyard-cli where {short(post)}`.",
+                Exit.TIMED_OUT,
+            ) from error
+        why = desk.core.status.connection.sentence
+        raise _still_here(post, Offline(why or str(error))) from error
 
 
 def _still_here(post: MessageId, error: CoreError) -> Failure:
