@@ -3,8 +3,9 @@
 
 Theory: a driver (Twisted, asyncio, a blocking loop, a test) calls ``receive`` with what arrived, acts
 on the events, sends what ``data_to_send`` returns, and calls ``timer_fired`` at ``timer_at`` or later.
-Times are seconds of any clock that only goes forward. ``timer_at`` may move to a later time without
-notice: a driver may let its timer fire early and ask again. After each call it looks at ``is_closed``.
+Times are seconds of any clock that only goes forward. ``timer_at`` may move to a later time at any
+call: a driver may let its timer fire early and ask again. To an earlier one it moves only when a
+client sends a request, or either side says goodbye. After each call the driver looks at ``is_closed``.
 """
 
 from typing import Final
