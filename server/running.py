@@ -138,9 +138,9 @@ class RunningServer:
         self._every("watchdog", self._notifier.watchdog_interval_s, self._notifier.alive)
         self._every("renewal", RENEWAL_INTERVAL_S, self._renew)
         ready = self._ready()
+        self._say(ready)
         if self._ready_file is not None:
             write_private(self._ready_file, msgspec.json.encode(ready) + b"\n")
-        self._say(ready)
         self._notifier.ready(f"Serving {config.organisation.name}.")
         log.info("%s", ready.line)
 
