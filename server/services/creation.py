@@ -14,7 +14,7 @@ from server.services.rooms import Rooms
 from server.store import rooms as store
 from server.store.events import CREATED
 from server.store.rooms import ConversationRow, Head, Loaded, NewMember
-from server.store.waiting import Turn
+from server.store.waiting import Shared
 
 
 class NewRoom(Struct, frozen=True):
@@ -39,18 +39,26 @@ class Creation:
         self._journal = journal
         self._rooms = rooms
         self._delivery = delivery
-        self._turns: dict[ConversationId, Turn] = {}
+        self._making: dict[ConversationId, Shared[Conversation]] = {}
 
     async def create(self, room: NewRoom, creator: UserId, creator_key: int) -> Conversation:
-        """Make a conversation and tell its members; one that exists by now is left as it is."""
-        turn = self._turns.setdefault(room.id, Turn())
+        """Make a conversation and tell its members. Whoever asks for the same meanwhile gets the same, and goes on in the order
+        in which they came; one that exists by now is left as it is."""
+        making = self._making.get(room.id)
+        if making is None:
+            making = Shared(self._make_once(room, creator, creator_key))
+            if not making.is_done:
+                self._making[room.id] = making
+        return await making
+
+    async def _make_once(
+        self, room: NewRoom, creator: UserId, creator_key: int
+    ) -> Conversation:
         try:
-            async with turn:
-                existing = await self._rooms.load(room.id)
-                return existing or await self._make(room, creator, creator_key)
+            existing = await self._rooms.load(room.id)
+            return existing or await self._make(room, creator, creator_key)
         finally:
-            if not turn.is_taken:
-                self._turns.pop(room.id, None)
+            self._making.pop(room.id, None)
 
     async def _make(self, room: NewRoom, creator: UserId, creator_key: int) -> Conversation:
         row = ConversationRow(0, room.id, room.kind.value, room.title, room.department, False)

@@ -174,6 +174,7 @@ class World:
         self.clients: list[Colleague] = []
         self.is_disk_slow = False
         """True: nothing becomes durable until it is False again."""
+        self.is_up = False
         self._next_id = 0
         self._seconds = 0.0
         migrate(self.path)
@@ -185,6 +186,7 @@ class World:
         self.reactor = Clock()
         self.reactor.advance(self._seconds)
         self.server = Server(self.path, self.reactor, self.pace, self.policy)
+        self.is_up = True
         self.wait_for(self.server.open())
 
     def stops(self) -> None:
@@ -202,7 +204,7 @@ class World:
 
     def ends(self) -> None:
         """The test is over; harmless when the server is down."""
-        if not self.server.database.is_closed:
+        if self.is_up:
             self.is_killed()
 
     def starts_again(self) -> None:
@@ -216,6 +218,7 @@ class World:
     def _end(self) -> None:
         self._seconds = self.reactor.seconds()
         self.server.database.close()
+        self.is_up = False
 
     # Time
 
@@ -257,6 +260,12 @@ class World:
         if failures:
             failures[0].raiseException()
         return results[0]
+
+    def reads(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function of the store finds now."""
+        found: list[T] = []
+        self.server.database.read(function, *arguments).addCallback(found.append)
+        return found[0]
 
     # People
 
