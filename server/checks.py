@@ -97,8 +97,8 @@ def _authority_time(authority: bytes, now_ms: int) -> Finding:
     days = (ends_ms - now_ms) // DAY_MS
     if now_ms < begins_ms:
         return _clock_behind("The organisation's authority")
-    if days < 0:
-        sentence = f"The organisation's authority expired {-days} days ago."
+    if now_ms > ends_ms:
+        sentence = f"The organisation's authority expired {(now_ms - ends_ms) // DAY_MS} days ago."
         return fault(
             "certificate", sentence, "Look at the clock; otherwise make a new organisation."
         )
@@ -114,7 +114,7 @@ def _server_time(server: bytes, now_ms: int) -> Finding:
     if now_ms < begins_ms:
         return _clock_behind("The server's certificate")
     if now_ms > ends_ms:
-        sentence = f"The server's certificate expired {-days} days ago."
+        sentence = f"The server's certificate expired {(now_ms - ends_ms) // DAY_MS} days ago."
         return fault("certificate", sentence, "Start or reload the server: it renews it by itself.")
     if ends_ms - now_ms < (ends_ms - begins_ms) * RENEW_AT_FRACTION:
         sentence = f"The server's certificate ends in {days} days and was not renewed."
