@@ -18,13 +18,8 @@ class ChatRules:
     """The rules of conversations. ``policy`` says what the organisation's policy is now."""
 
     def __init__(self, directory: Directory, policy: Callable[[], Policy]) -> None:
-        self._directory = directory
+        self.directory = directory
         self._policy = policy
-
-    @property
-    def epoch(self) -> int:
-        """What the directory allowed in the same epoch, it still allows."""
-        return self._directory.rules_epoch
 
     @property
     def has_read_receipts(self) -> bool:
@@ -34,7 +29,7 @@ class ChatRules:
     def key_of(self, user: UserId) -> int:
         """The store's number for a person. Raises RequestRefused(FORBIDDEN) for who is none, such as the operator."""
         try:
-            return self._directory.key_of(user)
+            return self.directory.key_of(user)
         except KeyError as error:
             raise _forbidden(
                 "Only a person of the directory takes part in conversations."
@@ -42,11 +37,11 @@ class ChatRules:
 
     def may_see(self, viewer: UserId, target: UserId) -> bool:
         """Whether the viewer may know of the target."""
-        return self._directory.may_see(viewer, target)
+        return self.directory.may_see(viewer, target)
 
     def visible(self, viewer: UserId, targets: Iterable[UserId]) -> list[UserId]:
         """Those whom the viewer may know of."""
-        return [target for target in targets if self._directory.may_see(viewer, target)]
+        return [target for target in targets if self.directory.may_see(viewer, target)]
 
     # Taking part
 
@@ -61,16 +56,16 @@ class ChatRules:
 
     def check_may_open(self, user: UserId, peer: UserId) -> None:
         """Whether the user may begin a direct conversation with someone."""
-        if not self._directory.may_see(user, peer):
+        if not self.directory.may_see(user, peer):
             raise RequestRefused(ErrorCode.NOT_FOUND, "There is no such person.")
-        if self._directory.is_disabled(peer):
+        if self.directory.is_disabled(peer):
             raise _forbidden("The account of this person is closed; nobody would read it.")
-        if not self._directory.may_open_chat(user, peer):
+        if not self.directory.may_open_chat(user, peer):
             raise _forbidden("You may answer this person, not begin a conversation with them.")
 
     def check_may_post(self, conversation: Conversation, member: Membership) -> None:
         """Whether a member may post; what was found is kept until the rules change."""
-        epoch = self._directory.rules_epoch
+        epoch = self.directory.rules_epoch
         if member.may_post_at == epoch:
             return
         if conversation.is_direct:
@@ -92,7 +87,7 @@ class ChatRules:
             raise RequestRefused(ErrorCode.INVALID, "Only members can be mentioned.")
         if mentions.is_everybody and not (member.leads and conversation.is_group):
             permission = Permission.MENTION_ALL
-            if not self._directory.has_permission(member.user, permission, conversation.department):
+            if not self.directory.has_permission(member.user, permission, conversation.department):
                 raise _forbidden("You may not mention everybody here.")
 
     # Changing messages
@@ -112,7 +107,7 @@ class ChatRules:
         event = found.event
         _check_is_text(event.kind)
         permission = Permission.RECALL_ANY
-        if self._directory.has_permission(user, permission, conversation.department):
+        if self.directory.has_permission(user, permission, conversation.department):
             return
         if event.sender != user:
             raise _forbidden("Only the sender may recall a message.")
@@ -127,15 +122,15 @@ class ChatRules:
 
     def check_may_create_groups(self, caller: Caller) -> None:
         """Whether the caller may create groups at all."""
-        if not self._directory.has_permission(caller.user, Permission.CREATE_GROUPS):
+        if not self.directory.has_permission(caller.user, Permission.CREATE_GROUPS):
             raise _forbidden("You may not create groups.")
 
     def check_may_invite(self, user: UserId, invited: Iterable[UserId]) -> None:
         """Whether the user may bring these people into a group."""
         for person in invited:
-            if not self._directory.may_see(user, person):
+            if not self.directory.may_see(user, person):
                 raise RequestRefused(ErrorCode.NOT_FOUND, "There is no such person.")
-            if self._directory.is_disabled(person):
+            if self.directory.is_disabled(person):
                 raise _forbidden("The account of a person whom you invite is closed.")
 
     def check_leads(self, conversation: Conversation, member: Membership) -> None:
@@ -152,8 +147,8 @@ class ChatRules:
         """Whoever was written to may answer, as long as they may know of the other."""
         return (
             peer.has_spoken
-            and self._directory.may_see(user, peer.user)
-            and not self._directory.is_disabled(peer.user)
+            and self.directory.may_see(user, peer.user)
+            and not self.directory.is_disabled(peer.user)
         )
 
 

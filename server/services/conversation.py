@@ -96,7 +96,7 @@ class Conversation:
         "title",
         "touched",
         "turn",
-        "used_s",
+        "used_ms",
     )
 
     def __init__(self, loaded: Loaded) -> None:
@@ -126,7 +126,7 @@ class Conversation:
         """False once it has left the memory: load it again."""
         self.turn = Turn()
         """Everything but a plain text to an undisturbed conversation takes its turn."""
-        self.used_s = 0.0
+        self.used_ms = 0
 
     def find(self, user: UserId) -> Membership | None:
         """The part of someone who belongs or has belonged to the conversation."""

@@ -51,9 +51,7 @@ class Creation:
                 self._making[room.id] = making
         return await making
 
-    async def _make_once(
-        self, room: NewRoom, creator: UserId, creator_key: int
-    ) -> Conversation:
+    async def _make_once(self, room: NewRoom, creator: UserId, creator_key: int) -> Conversation:
         try:
             existing = await self._rooms.load(room.id)
             return existing or await self._make(room, creator, creator_key)
@@ -75,5 +73,5 @@ class Creation:
         conversation.join(joined.items(), entry.stamp)
         self._rooms.add(conversation)
         self._delivery.show_new(conversation, conversation.members.values())
-        self._delivery.show(conversation, [entry.event(room.content)])
+        self._delivery.show(conversation, (entry.event(room.content),))
         return conversation

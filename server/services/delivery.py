@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Showing what is durable to everybody whom it concerns, and a conversation as one of them sees it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from msgspec import Raw
 
@@ -39,13 +39,11 @@ class Delivery:
     def show(
         self,
         conversation: Conversation,
-        events: Sequence[Event],
-        *,
+        events: tuple[Event, ...],
         except_session: SessionId | None = None,
     ) -> None:
         """Tell all members of events that have just become durable."""
-        push = Events(tuple(events))
-        self._audience.push(conversation.members, push, except_session=except_session)
+        self._audience.push(conversation.members, Events(events), except_session=except_session)
 
     def show_new(self, conversation: Conversation, members: Iterable[Membership]) -> None:
         """Tell people that they belong to a conversation from now on, or no more."""

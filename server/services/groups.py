@@ -175,7 +175,7 @@ class Groups:
         conversation.title = title
         conversation.is_readers_only = is_readers_only
         conversation.forget_rights()
-        self._memberships.delivery.show(conversation, [entry.event(body)])
+        self._memberships.delivery.show(conversation, (entry.event(body),))
         return entry.posted()
 
     def _member_of_group(self, conversation: Conversation, user: UserId) -> Membership:

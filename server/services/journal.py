@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.ids import ConversationId, MessageId, UserId, uuid7
@@ -37,42 +37,19 @@ SETTLE_STAMPS: Final = 2_048
 """Stamps that one job settles: about 10 ms in which no message is stored."""
 
 
-class Entry:
+class Entry(Struct, gc=False):
     """An event that is being stored, or was stored lately."""
 
-    __slots__ = (
-        "at_ms",
-        "conversation",
-        "id",
-        "is_stored",
-        "ordinal",
-        "previous",
-        "sender",
-        "seq",
-        "stamp",
-    )
-
-    def __init__(
-        self,
-        conversation: ConversationId,
-        id: MessageId,
-        sender: UserId,
-        seq: int,
-        ordinal: int,
-        previous: int,
-        stamp: int,
-        at_ms: int,
-    ) -> None:
-        self.conversation = conversation
-        self.id = id
-        self.sender = sender
-        self.seq = seq
-        self.ordinal = ordinal
-        self.previous = previous
-        """The stamp of the event before it in its conversation; 0: it is the first."""
-        self.stamp = stamp
-        self.at_ms = at_ms
-        self.is_stored = False
+    conversation: ConversationId
+    id: MessageId
+    sender: UserId
+    seq: int
+    ordinal: int
+    previous: int
+    """The stamp of the event before it in its conversation; 0: it is the first."""
+    stamp: int
+    at_ms: int
+    is_stored: bool = False
 
     def posted(self) -> Posted:
         """The answer to whoever sent it."""
@@ -146,9 +123,15 @@ class Journal:
         return self.last
 
     def new_entry(
-        self, conversation: Conversation, id: MessageId, sender: UserId, *, is_text: bool = False
+        self,
+        conversation: Conversation,
+        id: MessageId,
+        sender: UserId,
+        *,
+        at_ms: int = 0,
+        is_text: bool = False,
     ) -> Entry:
-        """Number an event. From here to the writer nothing may wait, or the order would be another."""
+        """Number an event of this moment. From here to the writer nothing may wait, or the order would be another."""
         self.last = stamp = self.last + 1
         conversation.head_seq = seq = conversation.head_seq + 1
         conversation.head_ordinal = ordinal = conversation.head_ordinal + is_text
@@ -160,7 +143,7 @@ class Journal:
             ordinal,
             conversation.head_stamp,
             stamp,
-            self._now_ms(),
+            at_ms or self._now_ms(),
         )
         conversation.head_stamp = stamp
         conversation.pending += 1
@@ -221,10 +204,9 @@ class Journal:
         """The event with this id, when it is being stored or was stored lately."""
         return self._young.get(id) or self._old.get(id)
 
-    def is_fresh(self, id: MessageId) -> bool:
+    def is_fresh(self, id: MessageId, now_ms: int) -> bool:
         """Whether an id that the memory does not know may be taken for new without looking it up."""
         id_ms = int.from_bytes(id[:6], "big")
-        now_ms = self._now_ms()
         return id_ms >= self._started_ms and -FRESH_MS < id_ms - now_ms < FRESH_MS
 
     async def find(self, id: MessageId) -> FoundEvent | None:

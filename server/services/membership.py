@@ -66,7 +66,7 @@ class Memberships:
         event = entry.event(body)
         conversation.join(joined.items(), entry.stamp)
         self.delivery.show_new(conversation, [members[user] for user in joined])
-        self.delivery.show(conversation, [event])
+        self.delivery.show(conversation, (event,))
         conversation.part(change.gone, entry.seq, entry.stamp)
         self.delivery.show_new(conversation, leaving)
         for user, role in change.roles.items():

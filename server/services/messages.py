@@ -2,11 +2,12 @@
 """Posting: from a request to an event that is durable and shown to everybody whom it concerns.
 
 Theory: a plain text to a conversation that is in memory and at rest takes the short way: it is checked, numbered and handed to the
-writer at once, and everything else happens in ``_Posting.stored``. Whatever has to wait for something (the conversation, its turn,
+writer at once, and everything else happens in ``_stored``. Whatever has to wait for something (the conversation, its turn,
 the message that is answered, an id that may not be new) goes through ``post``.
 """
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
 
 from protocol.codec import decode_content, decode_posted
@@ -74,46 +75,75 @@ class Messages:
         pace: PaceKeeper,
         clock: Clock,
     ) -> None:
-        self.journal = journal
-        self.rooms = rooms
-        self.delivery = delivery
+        self._journal = journal
+        self._rooms = rooms
+        self._loaded = rooms.loaded
+        self._delivery = delivery
         self._read = read
         self._rules = rules
         self._directs = directs
         self._changes = changes
         self._pace = pace
-        self._clock = clock
+        self._now_ms = clock.now_ms
 
     # The short way
 
     def post_now(self, caller: Caller, request: Post, number: int, asker: Asker) -> bool:
         """Take a plain text the short way; False: ``post`` has to be asked. Raises RequestRefused."""
-        conversation = self.rooms.loaded.get(request.conversation)
+        conversation = self._loaded.get(request.conversation)
         if conversation is None or conversation.turn.is_taken or conversation.is_broken:
             return False
-        journal = self.journal
+        journal, id = self._journal, request.id
         member = conversation.members.get(caller.user)
+        now_ms = self._now_ms()
         if (
             member is None
-            or member.may_post_at != self._rules.epoch
-            or journal.recall(request.id) is not None
-            or not journal.is_fresh(request.id)
+            or member.may_post_at != self._rules.directory.rules_epoch
+            or journal.recall(id) is not None
+            or not journal.is_fresh(id, now_ms)
         ):
             return False
         content = decode_posted(request.content)
         if type(content) is not Text or content.reply_to is not None or check_text(content):
             return False
-        self._pace.take(caller.user, self._clock.now())
+        self._pace.take(caller.user, now_ms)
         body = encoded(content)
-        entry = journal.new_entry(conversation, request.id, caller.user, is_text=True)
-        posting = _Posting(self, caller, request, number, asker, conversation, member, entry, body)
-        row = entry.row(conversation.key, member.key, TEXT, body)
+        conversation.used_ms = now_ms
+        entry = journal.new_entry(conversation, id, caller.user, at_ms=now_ms, is_text=True)
+        done = partial(
+            self._stored, conversation, member, entry, body, caller, request, number, asker
+        )
         try:
-            journal.append(row, posting.stored)
+            journal.append(entry.row(conversation.key, member.key, TEXT, body), done)
         except StoreError:
             journal.fail(conversation, entry)
             raise
         return True
+
+    def _stored(
+        self,
+        conversation: Conversation,
+        member: Membership,
+        entry: Entry,
+        body: bytes,
+        caller: Caller,
+        request: Post,
+        number: int,
+        asker: Asker,
+        error: BaseException | None,
+    ) -> None:
+        """Called by the writer, in the order of storing, when a text of the short way is durable or can't be."""
+        if error is None:
+            self._journal.finish(conversation, entry, is_text=True)
+            self._has_posted(conversation, member, entry)
+            asker.answer(number, entry.posted())
+            self._delivery.show(conversation, (entry.event(body),), caller.session)
+            return
+        self._journal.fail(conversation, entry)
+        if isinstance(error, BatchRefused):
+            asker.begin(number, self.post(caller, request))
+        else:
+            asker.refuse(number, error)
 
     # The long way
 
@@ -134,7 +164,7 @@ class Messages:
     ) -> Posted:
         if request.peer is not None:
             self._directs.check_id(caller.user, request.peer, request.conversation)
-        self._pace.take(caller.user, self._clock.now())
+        self._pace.take(caller.user, self._now_ms())
         for attempt in range(MAX_ATTEMPTS):
             try:
                 return await self._try(caller, request, content, may_be_known=attempt > 0)
@@ -158,9 +188,13 @@ class Messages:
             await self._directs.ensure(caller.user, request.peer)
         id = request.id
         asking = caller.session if isinstance(request, Post) else None
-        async with self.rooms.turn(request.conversation) as conversation:
-            if self.journal.recall(id) or may_be_known or not self.journal.is_fresh(id):
-                before = await self.journal.posted_before(conversation, id, caller.user)
+        async with self._rooms.turn(request.conversation) as conversation:
+            if (
+                self._journal.recall(id)
+                or may_be_known
+                or not self._journal.is_fresh(id, self._now_ms())
+            ):
+                before = await self._journal.posted_before(conversation, id, caller.user)
                 if before is not None:
                     return before
             member = self._rules.member(conversation, caller.user)
@@ -193,16 +227,16 @@ class Messages:
         asking: SessionId | None,
     ) -> Posted:
         body = encoded(content)
-        entry = self.journal.new_entry(conversation, id, member.user, is_text=True)
+        entry = self._journal.new_entry(conversation, id, member.user, is_text=True)
         row = entry.row(conversation.key, member.key, TEXT, body)
         is_first = conversation.is_direct and not member.has_spoken
         people = mentioned(conversation, mentions)
-        await self.journal.store(
+        await self._journal.store(
             conversation, entry, store.insert_text, row, people, is_first, is_text=True
         )
         member.has_spoken = member.has_spoken or is_first
         self._has_posted(conversation, member, entry)
-        self.delivery.show(conversation, [entry.event(body)], except_session=asking)
+        self._delivery.show(conversation, (entry.event(body),), asking)
         return entry.posted()
 
     async def _change(
@@ -220,22 +254,22 @@ class Messages:
         else:
             entry = await self._changes.react(conversation, member, id, content)
         self._has_posted(conversation, member, entry)
-        self.delivery.show(conversation, [entry.event(encoded(content))], except_session=asking)
+        self._delivery.show(conversation, (entry.event(encoded(content)),), asking)
         return entry.posted()
 
     def _has_posted(self, conversation: Conversation, member: Membership, entry: Entry) -> None:
         """Whoever posts has seen everything before it."""
         member.delivered = member.read = entry.seq
         member.read_ordinal = entry.ordinal
-        self.rooms.cursors.add(conversation, member)
+        self._rooms.cursors.add(conversation, member)
 
     async def _copy(self, caller: Caller, source: MessageId) -> Text:
         """A message that the caller can read, as it is forwarded. Raises RequestRefused(NOT_FOUND)."""
-        found = await self.journal.find(source)
+        found = await self._journal.find(source)
         if found is None:
             raise _no_message()
         id = await self._read(room_store.id_of, found.conversation)
-        conversation = await self.rooms.load(id) if id is not None else None
+        conversation = await self._rooms.load(id) if id is not None else None
         member = conversation.find(caller.user) if conversation is not None else None
         if conversation is None or member is None:
             raise _no_message()
@@ -251,64 +285,6 @@ class Messages:
             spans=tuple(s for s in content.spans if s.kind not in _MENTIONS),
             attachments=content.attachments,
             forwarded=content.forwarded or Forwarded(event.sender, event.at_ms),
-        )
-
-
-class _Posting:
-    """A plain text between the short way and the disk."""
-
-    __slots__ = (
-        "asker",
-        "body",
-        "caller",
-        "conversation",
-        "entry",
-        "member",
-        "messages",
-        "number",
-        "request",
-    )
-
-    def __init__(
-        self,
-        messages: Messages,
-        caller: Caller,
-        request: Post,
-        number: int,
-        asker: Asker,
-        conversation: Conversation,
-        member: Membership,
-        entry: Entry,
-        body: bytes,
-    ) -> None:
-        self.messages = messages
-        self.caller = caller
-        self.request = request
-        self.number = number
-        self.asker = asker
-        self.conversation = conversation
-        self.member = member
-        self.entry = entry
-        self.body = body
-
-    def stored(self, error: BaseException | None = None) -> None:
-        """Called by the writer, in the order of storing, when the text is durable or can't be."""
-        messages, conversation, entry = self.messages, self.conversation, self.entry
-        if error is not None:
-            messages.journal.fail(conversation, entry)
-            if isinstance(error, BatchRefused):
-                self.asker.begin(self.number, messages.post(self.caller, self.request))
-            else:
-                self.asker.refuse(self.number, error)
-            return
-        messages.journal.finish(conversation, entry, is_text=True)
-        member = self.member
-        member.delivered = member.read = entry.seq
-        member.read_ordinal = entry.ordinal
-        messages.rooms.cursors.add(conversation, member)
-        self.asker.answer(self.number, entry.posted())
-        messages.delivery.show(
-            conversation, (entry.event(self.body),), except_session=self.caller.session
         )
 
 

@@ -21,43 +21,44 @@ class Pace(Struct, frozen=True):
 
 
 class _Bucket:
-    __slots__ = ("at", "left")
+    __slots__ = ("at_ms", "left")
 
-    def __init__(self, left: float, at: float) -> None:
+    def __init__(self, left: float, at_ms: int) -> None:
         self.left = left
-        self.at = at
+        self.at_ms = at_ms
 
 
 class PaceKeeper:
-    """Who may go on, and who must wait how long."""
+    """Who may go on, and who must wait how long. Times are Unix milliseconds; a clock that is set back gives nobody anything."""
 
     def __init__(self, pace: Pace) -> None:
-        self._pace = pace
+        self._per_ms = pace.per_s / 1000
+        self._burst = pace.burst
         self._buckets: dict[UserId, _Bucket] = {}
 
-    def take(self, user: UserId, now: float) -> None:
+    def take(self, user: UserId, now_ms: int) -> None:
         """Count one. Raises RequestRefused(SLOW_DOWN) with the time after which there is room."""
         bucket = self._buckets.get(user)
-        pace = self._pace
         if bucket is None:
             if len(self._buckets) >= MAX_BUCKETS:
-                self._forget(now)
-            bucket = self._buckets[user] = _Bucket(pace.burst, now)
-        elif bucket.left < pace.burst:
-            bucket.left = min(pace.burst, bucket.left + (now - bucket.at) * pace.per_s)
-        bucket.at = now
+                self._forget(now_ms)
+            bucket = self._buckets[user] = _Bucket(self._burst, now_ms)
+        elif now_ms > bucket.at_ms:
+            left = bucket.left + (now_ms - bucket.at_ms) * self._per_ms
+            bucket.left = min(self._burst, left)
+        bucket.at_ms = now_ms
         if bucket.left < 1.0:
-            wait_ms = int((1.0 - bucket.left) / pace.per_s * 1000) + 1
+            wait_ms = int((1.0 - bucket.left) / self._per_ms) + 1
             raise RequestRefused(
                 ErrorCode.SLOW_DOWN, "That is too fast; wait a moment.", retry_after_ms=wait_ms
             )
         bucket.left -= 1.0
 
-    def _forget(self, now: float) -> None:
+    def _forget(self, now_ms: int) -> None:
         """Drop those whose buckets are full again; when nobody's is, the half that was quiet longest."""
-        full_after_s = self._pace.burst / self._pace.per_s
-        kept = {u: b for u, b in self._buckets.items() if now - b.at < full_after_s}
+        full_after_ms = self._burst / self._per_ms
+        kept = {u: b for u, b in self._buckets.items() if now_ms - b.at_ms < full_after_ms}
         if len(kept) >= MAX_BUCKETS:
-            latest = sorted(kept.items(), key=lambda item: item[1].at)[len(kept) // 2 :]
+            latest = sorted(kept.items(), key=lambda item: item[1].at_ms)[len(kept) // 2 :]
             kept = dict(latest)
         self._buckets = kept

@@ -36,7 +36,7 @@ class Rooms:
         self.cursors = MovedCursors()
         self._read = read
         self._journal = journal
-        self._clock = clock
+        self._now_ms = clock.now_ms
         self._max_memberships = max_memberships
         self._loading: dict[ConversationId, Shared[None]] = {}
 
@@ -46,7 +46,7 @@ class Rooms:
             await (self._loading.get(id) or self._begin([id]))
         conversation = self.loaded.get(id)
         if conversation is not None:
-            conversation.used_s = self._clock.now()
+            conversation.used_ms = self._now_ms()
         return conversation
 
     async def load_all(self, ids: Iterable[ConversationId]) -> dict[ConversationId, Conversation]:
@@ -83,7 +83,7 @@ class Rooms:
 
     def add(self, conversation: Conversation) -> None:
         """A conversation was created."""
-        conversation.used_s = self._clock.now()
+        conversation.used_ms = self._now_ms()
         self.loaded[conversation.id] = conversation
 
     def forget_idle(self) -> None:
@@ -92,9 +92,9 @@ class Rooms:
         if held <= self._max_memberships:
             return
         needed = self.cursors.conversations()
-        idle_since = self._clock.now() - IDLE_S
-        for conversation in sorted(self.loaded.values(), key=lambda c: c.used_s):
-            if held <= self._max_memberships or conversation.used_s > idle_since:
+        idle_since = self._now_ms() - int(IDLE_S * 1000)
+        for conversation in sorted(self.loaded.values(), key=lambda c: c.used_ms):
+            if held <= self._max_memberships or conversation.used_ms > idle_since:
                 return
             if conversation.id not in needed and self._is_at_rest(conversation):
                 conversation.is_loaded = False

@@ -15,6 +15,10 @@ class Present(Protocol):
     """A session that is signed in."""
 
     @property
+    def id(self) -> SessionId:
+        """Its own."""
+
+    @property
     def caller(self) -> Caller:
         """Whose it is."""
 
@@ -75,7 +79,7 @@ class Online:
         online = self._users
         for user in users:
             for session in online.get(user, ()):
-                if except_session is None or session.caller.session != except_session:
+                if session.id != except_session:
                     frame = frame or push_frame(message)
                     session.send_frame(frame)
 
@@ -86,7 +90,7 @@ class Online:
         online = self._users
         for user in users:
             for session in online.get(user, ()):
-                if except_session is None or session.caller.session != except_session:
+                if session.id != except_session:
                     session.send_frame(frame)
 
     def push_frame_to(self, sessions: Iterable[SessionId], frame: bytes) -> None:

@@ -98,10 +98,14 @@ class Session:
         """``left`` is called when the connection is gone."""
         self._wire = wire
         self._desk = desk
+        self._now = desk.clock.now
+        self._post_now = desk.dispatch.post_now
         self._left = left
-        now = desk.clock.now()
+        now = self._now()
         self._connection = ServerConnection(now, desk.make_welcome)
         self._caller: Caller | None = None
+        self.id = b""
+        """The session's, once somebody is signed in."""
         self._is_online = False
         self._is_behind = False
         self._must_change_password = False
@@ -116,7 +120,7 @@ class Session:
         """Bytes came in."""
         token = log_context.current.set(self._context)
         try:
-            self._take(self._connection.receive(data, self._desk.clock.now()))
+            self._take(self._connection.receive(data, self._now()))
             self._send()
         finally:
             log_context.current.reset(token)
@@ -168,7 +172,7 @@ class Session:
     ) -> None:
         """Close the connection in order."""
         self._depart()
-        self._connection.say_goodbye(self._desk.clock.now(), reason, sentence, reconnect_after_ms)
+        self._connection.say_goodbye(self._now(), reason, sentence, reconnect_after_ms)
         self._send()
         self._wire.close()
 
@@ -224,9 +228,7 @@ class Session:
                 raise RequestRefused(
                     ErrorCode.PASSWORD_CHANGE_REQUIRED, "Choose a password of your own first."
                 )
-            elif type(request) is not Post or not self._desk.dispatch.post_now(
-                caller, request, number, self
-            ):
+            elif type(request) is not Post or not self._post_now(caller, request, number, self):
                 self._ask(caller, number, request)
         except Exception as error:  # noqa: BLE001 - a fault in a service costs its request, not the connection
             self.refuse(number, error)
@@ -271,6 +273,7 @@ class Session:
         if self._connection.state is not State.SIGNED_IN:
             return  # the connection ended meanwhile
         self._caller = Caller(signed_in.user, signed_in.session, device, self._wire.address)
+        self.id = signed_in.session
         self._context = LogContext(self._wire.address, signed_in.session, signed_in.user)
         self._must_change_password = signed_in.must_change_password
         self._wire.signed_in()
@@ -325,7 +328,7 @@ class Session:
 
     def _timer_fired(self) -> None:
         self._timer = None
-        now = self._desk.clock.now()
+        now = self._now()
         self._take(self._connection.timer_fired(now))
         self._send()
         self._arm(now)

@@ -111,9 +111,7 @@ class Copy:
 class Colleague:
     """A device: what it keeps on its disk (``copies``, ``stamp``, ``token``), its connection, and its user's hands."""
 
-    def __init__(
-        self, world: World, user: UserId, name: str, password: str, device: bytes
-    ) -> None:
+    def __init__(self, world: World, user: UserId, name: str, password: str, device: bytes) -> None:
         self.world = world
         self.user = user
         self.name = name
@@ -151,7 +149,7 @@ class Colleague:
         self.is_behind = False
         self._answers = {}
         self._connection = ClientConnection(now)
-        self._session = self.world.server.sessions.accept(self.line)
+        self._session = self.world.server.parts.sessions.accept(self.line)
         self.world.settle()
 
     def signs_in(self) -> SignedIn:
@@ -236,7 +234,7 @@ class Colleague:
         elif isinstance(event, GoodbyeReceived):
             self.goodbye = event
         elif isinstance(event, ConnectionFailed):
-            raise AssertionError(event.sentence)
+            pytest.fail(f"{self.name}'s connection failed: {event.sentence}")
         elif not isinstance(event, WelcomeReceived):
             raise TypeError(event)
 

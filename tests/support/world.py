@@ -31,27 +31,12 @@ from protocol.messages.admin import (
 )
 from protocol.messages.people import Place
 from protocol.messages.session import Policy, Welcome
+from server.assembly import Assembly, Choices, Doors
 from server.clock import ReactorClock
-from server.services.admin import Admin
-from server.services.auth import Auth
 from server.services.caller import OPERATOR, Caller
-from server.services.conversations import Conversations
-from server.services.devices import Devices
-from server.services.directory_store import org_tree
 from server.services.organisation import EVERYONE
 from server.services.pace import Pace
-from server.services.passwords import Cost, Passwords
-from server.services.people import Directory
-from server.services.policy import OrganisationPolicy
-from server.services.presence import Presence
-from server.services.sightings import Sightings
-from server.services.throttle import Throttle
-from server.sessions.dispatch import Dispatch, Services
-from server.sessions.online import Online
-from server.sessions.session import Desk
-from server.sessions.sessions import Sessions
-from server.sessions.tasks import Tasks
-from server.store import people as people_store
+from server.services.passwords import Cost
 from server.store.database import Database
 from server.store.events import insert_events
 from server.store.migrate import migrate
@@ -69,7 +54,7 @@ MAX_TURNS = 10_000
 
 
 class Server:
-    """The server's parts, from its start to its end."""
+    """The server's parts as app.py has them built, from their start to their end, on a database without threads."""
 
     def __init__(self, path: Path, clock: Clock, pace: Pace, policy: Policy) -> None:
         self.clock = ReactorClock(
@@ -79,81 +64,17 @@ class Server:
         )
         self.database = Database(f"sqlite:{path}")
         self.writer = Writer(self.database, insert_events)
-        read, run = self.database.read, self.writer.run
-        self.tasks = Tasks()
-        self.online = Online()
-        self.directory = Directory(_at_once)
-        self.policy = OrganisationPolicy(policy)
-        self.sightings = Sightings(self.clock, run, self.tasks.spawn)
-        passwords = Passwords(_at_once, FAST)
-        parts: dict[str, Any] = {
-            "directory": self.directory,
-            "audience": self.online,
-            "clock": self.clock,
-            "run": run,
-        }
-        self.admin = Admin(
-            **parts,
-            policy=self.policy,
-            passwords=passwords,
-            read=read,
-            sleep=self._sleep,
-            count_events=lambda: self.conversations.event_count,
-            software="test",
-        )
-        auth = Auth(
-            **parts,
-            policy=self.policy,
-            passwords=passwords,
-            throttle=Throttle(self.clock),
-            sightings=self.sightings,
-            read=read,
-        )
-        self.conversations = Conversations(
-            **parts,
-            policy=lambda: self.policy.current,
-            read=read,
+        doors = Doors(
+            clock=self.clock,
+            read=self.database.read,
+            run=self.writer.run,
             append=self.writer.append,
-            spawn=self.tasks.spawn,
-            pace=pace,
+            in_thread=_at_once,
+            sleep=self._sleep,
+            authority=_NoAuthority(),
         )
-        self.presence = Presence(**parts, spawn=self.tasks.spawn)
-        self.online.on_arrival(self.presence.session_opened)
-        self.online.on_departure(self.presence.session_closed)
-        self.online.on_departure(self.conversations.session_ended)
-        chat = self.conversations
-        services = Services(
-            admin=self.admin,
-            auth=auth,
-            chats=chat.chats,
-            devices=Devices(**parts, authority=_NoAuthority(), read=read),
-            directory=self.directory,
-            directs=chat.directs,
-            groups=chat.groups,
-            histories=chat.histories,
-            messages=chat.messages,
-            presence=self.presence,
-            receipts=chat.receipts,
-            typists=chat.typists,
-        )
-        self.services = services
-        self.dispatch = Dispatch(services)
-        self.sessions = Sessions(
-            Desk(self.clock, self.online, self.dispatch, auth, self.tasks.spawn, self._welcome)
-        )
-
-    async def open(self) -> None:
-        """Load what is stored."""
-        self.directory.take(org_tree(await self.database.read(people_store.load)))
-        await self.policy.load(self.database.read)
-        await self.presence.load(self.database.read)
-        await self.conversations.open()
-
-    async def close(self) -> None:
-        """End in order."""
-        self.sessions.say_goodbye(None, "The server stops.")
-        await self.conversations.close()
-        await self.sightings.write()
+        choices = Choices(policy, 90, "test", FAST, pace)
+        self.parts = Assembly(doors, choices, self._welcome)
 
     def _welcome(self, version: int, capabilities: tuple[str, ...]) -> Welcome:
         return Welcome(version, capabilities, server_time_ms=self.clock.now_ms())
@@ -187,13 +108,15 @@ class World:
         self.reactor.advance(self._seconds)
         self.server = Server(self.path, self.reactor, self.pace, self.policy)
         self.is_up = True
-        self.wait_for(self.server.open())
+        self.wait_for(self.server.parts.open())
 
     def stops(self) -> None:
         """The server ends in order; connections are gone."""
-        self.wait_for(self.server.close())
+        parts = self.server.parts
+        parts.sessions.say_goodbye(ErrorCode.UNAVAILABLE, "The server stops.")
         self.settle()
         self._cut_everybody()
+        self.wait_for(parts.close())
         self.server.writer.close()
         self._end()
 
@@ -225,7 +148,9 @@ class World:
     def settle(self) -> None:
         """Let everything happen that is due now."""
         for _ in range(MAX_TURNS):
-            is_busy = any([client.exchange() for client in self.clients])
+            is_busy = False
+            for client in self.clients:
+                is_busy = client.exchange() or is_busy
             if not self.is_disk_slow:
                 is_busy = bool(self.server.writer.pump()) or is_busy
             if not is_busy:
@@ -278,7 +203,7 @@ class World:
         """The operator changes the directory."""
         caller = Caller(OPERATOR, bytes(16), bytes(16))
         request = ChangeDirectory(tuple(changes))
-        self.wait_for(self.server.admin.change_directory(caller, request))
+        self.wait_for(self.server.parts.admin.change_directory(caller, request))
         self.settle()
 
     def has_department(
@@ -302,9 +227,7 @@ class World:
         )
         return [self.device_of(id, name) for id, name in zip(ids, names, strict=True)]
 
-    def has_signed_in(
-        self, *names: str, department: DepartmentId | None = None
-    ) -> list[Colleague]:
+    def has_signed_in(self, *names: str, department: DepartmentId | None = None) -> list[Colleague]:
         """New people who are signed in and have synchronised."""
         people = self.has_people(*names, department=department)
         for person in people:
@@ -324,9 +247,7 @@ class World:
 
     def disables(self, person: Colleague) -> None:
         """Somebody leaves the organisation."""
-        self.changes(
-            PutPerson(person.user, person.name.lower(), person.name, is_disabled=True)
-        )
+        self.changes(PutPerson(person.user, person.name.lower(), person.name, is_disabled=True))
 
     def allows(self, *permissions: Permission, to: Iterable[Colleague] = ()) -> None:
         """Permissions for some; without ``to`` for everybody."""
@@ -347,7 +268,9 @@ class _NoAuthority:
 
     certificate = b""
 
-    def issue(self, csr: bytes, user: bytes, device: bytes, now_ms: int) -> tuple[bytes, bytes, int]:
+    def issue(
+        self, csr: bytes, user: bytes, device: bytes, now_ms: int
+    ) -> tuple[bytes, bytes, int]:
         raise AssertionError(ErrorCode.INTERNAL)
 
 

@@ -222,7 +222,7 @@ class TestEdit:
         message = alice.posts("one", to=bob)
         alice.edits(message, "two", bob)
         alice.edits(message, "three", bob)
-        found = world.wait_for(world.server.conversations.journal.find(message))
+        found = world.wait_for(world.server.parts.journal.find(message))
         kept = world.reads(store.revisions_of, found.event.stamp)
         assert [msgspec.msgpack.decode(body)["text"] for body in kept] == ["one", "two"]
 
@@ -390,7 +390,9 @@ class TestWhoMayWriteToWhom:
         assert alice.chat(alice).peer == alice.user
 
 
-def test_a_bot_that_writes_too_fast_is_told_when_to_go_on(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_bot_that_writes_too_fast_is_told_when_to_go_on(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     world = World(tmp_path_factory.mktemp("office"), pace=Pace(per_s=10.0, burst=5))
     alice, bob = world.has_signed_in("Alice", "Bob")
     for _ in range(5):
@@ -402,7 +404,9 @@ def test_a_bot_that_writes_too_fast_is_told_when_to_go_on(tmp_path_factory: pyte
     world.ends()
 
 
-def test_a_fault_of_the_disk_costs_nothing_that_was_acknowledged(world: World, expected_log: ExpectedLog) -> None:
+def test_a_fault_of_the_disk_costs_nothing_that_was_acknowledged(
+    world: World, expected_log: ExpectedLog
+) -> None:
     expected_log("lanyard.store", "not stored")
     alice, bob, carol = world.has_signed_in("Alice", "Bob", "Carol")
     alice.posts("one", to=bob)
