@@ -64,7 +64,7 @@ class IdleServer:
         async def run() -> T:
             return await make()
 
-        def start() -> Deferred[T]:
+        def start() -> Any:  # what comes of the Deferred; Twisted's types don't follow
             work: Coroutine[Deferred[Any], Any, T] = run()
             return Deferred.fromCoroutine(work)
 

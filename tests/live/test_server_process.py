@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from p2p.mdns import find_servers
 from protocol import identity
 from protocol.identity import ServerIdentity
 from protocol.messages.people import FindPeople
@@ -209,6 +210,23 @@ def test_systemd_hears_ready_reloading_and_stopping(
             server.signal(signal.SIGTERM)
             hear("STOPPING=1")
             assert server.wait() == 0
+
+
+@pytest.mark.multicast
+async def test_it_is_found_in_the_local_network(organisation: Organisation) -> None:
+    text = organisation.config_file.read_text(encoding="utf-8")
+    organisation.config_file.write_text(text.replace("announce = false", "announce = true"))
+    with ServerProcess(organisation) as server:
+        ours = bytes.fromhex(server.ready["organisation_id"])
+        found: list[tuple[tuple[str, ...], int]] = []
+        for _ in range(60):
+            heard = await find_servers(0.5, interfaces=("127.0.0.1",))
+            found = [(one.addresses, one.port) for one in heard if one.organisation_id == ours]
+            if found:
+                break
+        host, port = server.address
+        assert found == [((host,), port)]
+        server.stop()
 
 
 def test_run_speaks_json(organisation: Organisation, tmp_path: Path) -> None:
