@@ -36,6 +36,7 @@ class Shown:
             return
         self._ids.update(dict.fromkeys(fresh))
         try:
+            self._file.touch(mode=0o600)
             with self._file.open("a", encoding="ascii") as file:
                 file.writelines(f"{one}\n" for one in fresh)
         except OSError:  # a full disk: the ids hold for this process
@@ -59,6 +60,7 @@ class Shown:
     def _rewrite(self) -> None:
         fresh = self._file.with_suffix(".new")
         try:
+            fresh.touch(mode=0o600)
             fresh.write_text("".join(f"{one}\n" for one in self._ids), "ascii")
             fresh.replace(self._file)
         except OSError:  # it stays long until the disk has room

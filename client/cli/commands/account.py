@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """login, logout, status, servers, password: who is signed in, and where."""
 
+import asyncio
 from typing import Final, Self
 
 from client.cli import show
@@ -14,7 +15,7 @@ from client.cli.records.record import Who
 from client.cli.refusals import failure_of
 from client.core.app import Core
 from client.core.errors import CoreError, Offline, PasswordChangeRequired
-from client.core.events import Event, PasswordChangeAsked
+from client.core.events import Event, PasswordChangeAsked, SignedIn
 from client.core.status import Account, Phase
 from protocol.ids import format_id
 
@@ -82,13 +83,13 @@ async def login(desk: Desk) -> None:
     name = options.login or (me.login if me else "") or await _ask_login(desk)
     passwords = Passwords(desk, options.password_file, options.new_password_file)
     password = await passwords.current(f"Password of {name}: ")
-    with _PasswordRule(core) as rule:
+    with FirstPassword(core) as first:
         try:
             account = await core.account.sign_in(name, password)
         except PasswordChangeRequired:
-            new = await passwords.new(password, min_chars=rule.min_chars)
+            new = await passwords.new(password, min_chars=first.min_chars)
             await core.account.change_password(password, new)
-            await core.until_synchronised(desk.timeout_s)
+            await first.until_signed_in(desk.timeout_s)
             account = desk.account
     try:
         await desk.need_server()
@@ -97,11 +98,13 @@ async def login(desk: Desk) -> None:
     desk.put(_account_record(desk, account), f"Signed in as {show.one_line(account.name)}.")
 
 
-class _PasswordRule:
-    """How long a new password has to be, as the server says when it asks for one."""
+class FirstPassword:
+    """The question for a password of one's own, and the sign-in that goes on after the answer."""
 
     def __init__(self, core: Core) -> None:
         self.min_chars = 0
+        """How long the new password has to be, as the server says."""
+        self._signed_in = asyncio.Event()
         self._forget = core.on_event(self._heard)
 
     def __enter__(self) -> Self:
@@ -113,6 +116,20 @@ class _PasswordRule:
     def _heard(self, event: Event) -> None:
         if isinstance(event, PasswordChangeAsked):
             self.min_chars = event.min_chars
+        elif isinstance(event, SignedIn):
+            self._signed_in.set()
+
+    async def until_signed_in(self, timeout_s: float) -> None:
+        """Wait until the sign-in has gone on. Raises Failure."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._signed_in.wait()
+        except TimeoutError:
+            raise Failure(
+                "The password is changed, but the server did not go on with the sign-in. "
+                "Sign in again with the new password.",
+                Exit.TIMED_OUT,
+            ) from None
 
 
 def _check_is_same(desk: Desk, me: Account) -> None:

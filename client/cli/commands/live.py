@@ -114,10 +114,10 @@ class Live:
         chat = await chat_name(desk, message.conversation)
         record = MessageRecord.of(message, chat, people)
         desk.shown.add([record.id])
-        lines = Lines(
-            desk.paint, desk.width, ["me" if message.is_mine else record.sender.shown],
-            chats=[chat.name] if self._chat is None and chat.kind != "direct" else (),
-        ).message(record, message.at_ms)  # fmt: skip
+        is_named = self._chat is None and (chat.kind != "direct" or message.is_mine)
+        names = ["me" if message.is_mine else record.sender.shown]
+        chats = [chat.name] if is_named else []
+        lines = Lines(desk.paint, desk.width, names, chats=chats).message(record, message.at_ms)
         if is_change:
             desk.put(ChangedRecord(record), [self._faint("changed:"), *lines])
         else:
