@@ -11,6 +11,7 @@ from typing import Final, TextIO
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
 from server.config import LogFormat, LogSection
+from server.sessions.log_context import add_context
 
 ROOT: Final = "lanyard"
 TWISTED: Final = "lanyard.twisted"
@@ -29,6 +30,9 @@ class TextFormatter(logging.Formatter):
         """One record; what a peer sent can't begin a line of its own."""
         name = record.name.removeprefix(f"{ROOT}.")
         text = f"{name}: {super().format(record)}".replace("\r", "\\r")
+        session = session_of(record)
+        if session and session not in text:
+            text = f"{text} [{session}]"
         if self._for_journal:
             # The journal takes each line for an entry: a traceback stays together by its priority.
             mark = f"<{_PRIORITIES.get(record.levelname, 6)}>"
@@ -49,9 +53,16 @@ class JsonFormatter(logging.Formatter):
             "category": record.name,
             "message": record.getMessage(),
         }
+        if session := session_of(record):
+            line["session"] = session
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+def session_of(record: logging.LogRecord) -> str:
+    """Whose request the line belongs to; empty outside of any."""
+    return str(getattr(record, "session", ""))
 
 
 class Log:
@@ -59,6 +70,7 @@ class Log:
 
     def __init__(self, environment: Mapping[str, str], stream: TextIO = sys.stderr) -> None:
         self._handler = logging.StreamHandler(stream)
+        self._handler.addFilter(add_context)
         self._for_journal = "JOURNAL_STREAM" in environment
 
     def begin(self, options: LogSection) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks over the machine on which the server runs: clock, disk, ports, file descriptors. Changes nothing."""
+"""Looks over the machine on which the server runs: clock, disk, ports, file descriptors. Looks change nothing."""
 
 import errno
 import os
@@ -134,6 +134,17 @@ def check_descriptors(connections: int, process: int | None) -> Finding:
             f"LimitNOFILE={needed} in the systemd unit, or set limits.connections to {limit - SPARE_DESCRIPTORS}.",
         )
     return good("descriptors", f"Enough open files are allowed for {connections} connections.")
+
+
+def raise_descriptor_limit(connections: int) -> bool:
+    """Let this process open as many files as so many connections need, within what it may; whether that is enough."""
+    needed = connections + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted >= needed
+    return True
 
 
 def _limit_of(process: int) -> int | None:

@@ -3,6 +3,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    os.umask(0o077)  # whatever this program writes is its owner's alone
     try:
         parsed = build_parser().parse_args(given)
         outcome: Outcome = parsed.run(parsed)

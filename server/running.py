@@ -4,6 +4,7 @@
 The App is what serves. It may be taken down and built again on another database while this stays.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -30,6 +31,7 @@ from server.config import EVERYWHERE, Config, differences
 from server.control import Control
 from server.failures import Failure
 from server.logs import Log
+from server.machine import raise_descriptor_limit
 from server.notify import Notifier
 from server.orders import Order, OrderAnswer, Reload, Reloaded, Restore, Restored
 from server.organisation import FolderLock, Organisation, write_private
@@ -37,6 +39,8 @@ from server.services.caller import Caller
 
 log = logging.getLogger("lanyard.main")
 
+GC_THRESHOLDS: Final = (10_000, 20, 100)
+"""A full collection takes 45 ms with 10,000 sessions, a young one 0.6 ms: look less often, there is next to no cyclic garbage."""
 RENEWAL_INTERVAL_S: Final = 3600.0
 """How often the server looks whether its certificate comes to its end."""
 
@@ -122,6 +126,8 @@ class RunningServer:
         self._organisation.check_owner()
         self._log.begin(config.log)
         self._lock.acquire()
+        if not raise_descriptor_limit(config.limits.connections):
+            log.warning("fewer open files are allowed than limits.connections needs: see check")
         path = self._organisation.control_socket(config)
         await self._open_app()
         control = Control(
@@ -138,6 +144,7 @@ class RunningServer:
         self._every("watchdog", self._notifier.watchdog_interval_s, self._notifier.alive)
         self._every("renewal", RENEWAL_INTERVAL_S, self._renew)
         ready = self._ready()
+        _settle_memory()
         self._say(ready)
         if self._ready_file is not None:
             write_private(self._ready_file, msgspec.json.encode(ready) + b"\n")
@@ -329,6 +336,13 @@ class RunningServer:
 
     def _start(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
         Deferred.fromCoroutine(work).addErrback(_loudly)
+
+
+def _settle_memory() -> None:
+    """What is there now stays: keep it out of the collector's sight."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _loudly(failure: TwistedFailure) -> None:

@@ -52,3 +52,13 @@ def test_a_line_for_programs_is_one_object() -> None:
 def test_a_carriage_return_overwrites_nothing(for_journal: bool) -> None:
     line = TextFormatter(for_journal=for_journal).format(record("x\rlanyard: forged"))
     assert "\r" not in line
+
+
+def test_a_line_says_whose_request_it_belongs_to_once() -> None:
+    mine = record("refused")
+    mine.session = "user 7"
+    assert TextFormatter(for_journal=False).format(mine).endswith("transport: refused [user 7]")
+    assert json.loads(JsonFormatter().format(mine))["session"] == "user 7"
+    named = record("user 7: refused")
+    named.session = "user 7"
+    assert TextFormatter(for_journal=False).format(named).endswith("transport: user 7: refused")

@@ -105,3 +105,15 @@ def test_too_few_descriptors_name_the_units_setting() -> None:
         assert found.severity is Severity.WARNING
         assert f"LimitNOFILE={limit + 1 + machine.SPARE_DESCRIPTORS}" in found.mend
         assert machine.check_descriptors(1, process).severity is Severity.GOOD
+
+
+def test_a_process_takes_the_descriptors_that_it_may() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        assert machine.raise_descriptor_limit(400)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 400 + machine.SPARE_DESCRIPTORS
+        assert machine.raise_descriptor_limit(10)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 400 + machine.SPARE_DESCRIPTORS
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
