@@ -12,6 +12,7 @@ from client.cli import show
 from client.cli.failures import Exit, Failure
 from client.cli.records.account import NoteRecord
 from client.cli.records.record import Record
+from client.cli.refusals import ended
 from client.cli.shown import Shown
 from client.cli.terminal import Terminal
 from client.core.app import Core
@@ -109,7 +110,7 @@ class Desk:
         """The same where the local copy will do: False, and a note, when the server can't be reached."""
         missed = await self.try_server()
         if missed is not None and not self.options.offline:
-            self.note(f"{missed} Shown is what this computer has.")
+            self.note(f"{ended(str(missed))} Shown is what this computer has.")
         return missed is None
 
     async def try_server(self) -> Offline | None:

@@ -6,7 +6,7 @@ Light on purpose: help comes at once, and the module of a command is imported on
 
 import argparse
 import importlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from client.cli.failures import Failure
@@ -67,46 +67,89 @@ Run: TypeAlias = "Callable[[Desk], Awaitable[int | None]]"
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises what is wrong as a Failure, with the way to the help in it."""
+    """Takes words and options in any order, and raises what is wrong as a Failure, with the way to the help in it."""
+
+    own_verbs: "Verbs | None" = None
 
     def error(self, message: str) -> NoReturn:
         """What argparse found wrong."""
-        raise Failure(f"{message[:1].upper()}{message[1:]}. See `{self.prog} --help`.")
+        raise Failure(f"{sentence(message)} See `{self.prog} --help`.")
 
     def verbs(self) -> "Verbs":
         """Let the command have verbs, such as ``group create``."""
-        return Verbs(self.add_subparsers(title="verbs", metavar="VERB", required=True))
+        self.own_verbs = Verbs(self.prog, self.description or "")
+        return self.own_verbs
+
+    def read(self, words: Sequence[str], options: argparse.Namespace) -> argparse.Namespace:
+        """Read the words that follow the command. Raises Failure; help ends in SystemExit."""
+        if self.own_verbs is not None:
+            return self.own_verbs.read(words, options)
+        return self.parse_intermixed_args(words, options)
 
 
 class Verbs:
-    """The verbs of a command."""
+    """The verbs of a command, or of a verb that has some itself. argparse's own would not take options between words."""
 
-    def __init__(self, parsers: Any) -> None:  # argparse keeps the type to itself
-        self._parsers = parsers
+    def __init__(self, prog: str, summary: str) -> None:
+        self._prog = prog
+        self._summary = summary
+        self._parsers: dict[str, tuple[str, Parser]] = {}
 
     def add(self, name: str, run: Run, summary: str) -> Parser:
         """One more verb; the result takes its arguments."""
-        parser: Parser = self._parsers.add_parser(
-            name,
-            help=summary,
-            description=sentence(summary),
-            parents=[common_options(is_first=False)],
-            allow_abbrev=False,
-        )
+        parser = self._new(name, summary)
         parser.set_defaults(run=run)
         return parser
 
     def group(self, name: str, summary: str) -> "Verbs":
         """A verb that has verbs itself, such as ``admin user``."""
-        parser: Parser = self._parsers.add_parser(
-            name, help=summary, description=sentence(summary), allow_abbrev=False
+        return self._new(name, summary).verbs()
+
+    def read(self, words: Sequence[str], options: argparse.Namespace) -> argparse.Namespace:
+        """Read what follows the command. Raises Failure; help ends in SystemExit."""
+        head = Parser(
+            prog=self._prog,
+            add_help=False,
+            parents=[common_options(is_first=False)],
+            allow_abbrev=False,
         )
-        return parser.verbs()
+        head.add_argument("-h", "--help", action="store_true")
+        head.add_argument("verb", nargs="?")
+        head.add_argument("rest", nargs=argparse.REMAINDER)
+        head.parse_args(words, namespace=options)
+        wants_help, verb, rest = options.help, options.verb, options.rest
+        del options.help, options.verb, options.rest
+        if wants_help:
+            print(self.overview())
+            raise SystemExit(0)
+        if verb is None:
+            raise Failure(f"Say what to do: {', '.join(self._parsers)}. See `{self._prog} --help`.")
+        if verb not in self._parsers:
+            hint = _similar(verb, self._parsers)
+            raise Failure(f"`{self._prog}` has no verb {verb!r}.{hint} See `{self._prog} --help`.")
+        return self._parsers[verb][1].read(rest, options)
+
+    def overview(self) -> str:
+        """What ``--help`` says."""
+        widest = max(map(len, self._parsers))
+        verbs = [f"  {name:<{widest}}  {summary}" for name, (summary, _) in self._parsers.items()]
+        lines = [f"usage: {self._prog} VERB [WORDS] [OPTIONS]", "", self._summary, "", "verbs:"]
+        return "\n".join([*lines, *verbs, "", f"`{self._prog} VERB --help` says more."])
+
+    def _new(self, name: str, summary: str) -> Parser:
+        parser = Parser(
+            prog=f"{self._prog} {name}",
+            description=sentence(summary),
+            parents=[common_options(is_first=False)],
+            allow_abbrev=False,
+        )
+        self._parsers[name] = (summary, parser)
+        return parser
 
 
 def sentence(text: str) -> str:
     """A phrase as a sentence."""
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def common_options(*, is_first: bool) -> argparse.ArgumentParser:
@@ -192,7 +235,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             module_name, summary = commands[name]
             break
     else:
-        raise Failure(f"There is no command {name!r}.{_similar(name)} See `{PROGRAM} --help`.")
+        names = [command for commands in COMMANDS.values() for command in commands]
+        raise Failure(
+            f"There is no command {name!r}.{_similar(name, names)} See `{PROGRAM} --help`."
+        )
     module = importlib.import_module(f"client.cli.commands.{module_name}")
     parser = Parser(
         prog=f"{PROGRAM} {name}",
@@ -204,7 +250,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     getattr(module, f"declare_{name}")(parser)
     del options.rest, options.help, options.version
-    return parser.parse_args(rest, namespace=options)
+    return parser.read(rest, options)
 
 
 def overview() -> str:
@@ -235,9 +281,8 @@ def version() -> str:
     return installed_version("lanyard")
 
 
-def _similar(name: str) -> str:
+def _similar(name: str, known: Iterable[str]) -> str:
     import difflib
 
-    names = [command for commands in COMMANDS.values() for command in commands]
-    close = difflib.get_close_matches(name, names, 3)
+    close = difflib.get_close_matches(name, list(known), 3)
     return f" Similar: {', '.join(close)}." if close else ""

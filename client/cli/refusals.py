@@ -71,7 +71,7 @@ def failure_of(error: Failure | CoreError) -> Failure:
     """The failure that an error of the core is for whoever gave the command."""
     if isinstance(error, Failure):
         return error
-    said = _ended(str(error))
+    said = ended(str(error))
     if isinstance(error, Refused):
         code, step = _BY_CODE.get(error.code, (Exit.REFUSED, ""))
         if error.retry_after_ms:
@@ -92,7 +92,8 @@ def _identity_changed(error: IdentityChanged, said: str) -> str:
     return _joined(said, "Tell IT before you go on.")
 
 
-def _ended(text: str) -> str:
+def ended(text: str) -> str:
+    """A sentence with its end."""
     text = text.strip()
     return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 

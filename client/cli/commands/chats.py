@@ -9,6 +9,7 @@ from client.cli.lines import ticks
 from client.cli.records.account import DoneRecord
 from client.cli.records.record import People
 from client.cli.records.talk import ChatRecord, DraftRecord, people_of
+from client.cli.refusals import ended
 from client.cli.show import Style
 from client.cli.whom import find_chat, find_message
 from client.core.views import ChatView
@@ -127,7 +128,9 @@ async def read(desk: Desk) -> None:
     if not views and not desk.is_json:
         desk.terminal.out("Nothing is unread.")
     if missed is not None:
-        desk.note(f"{missed} The others learn of it when lanyard-cli next reaches the server.")
+        desk.note(
+            f"{ended(str(missed))} The others learn of it when lanyard-cli next reaches the server."
+        )
 
 
 # ----------------------------------------------------------------------------------------------- draft
@@ -155,7 +158,9 @@ async def draft(desk: Desk) -> None:
         await core.chats.set_draft(chat.id, text)
         chat = await core.chats.get(chat.id)
         if missed is not None:
-            desk.note(f"{missed} Other devices get it when lanyard-cli next reaches the server.")
+            desk.note(
+                f"{ended(str(missed))} Other devices get it when lanyard-cli next reaches the server."
+            )
     record = DraftRecord.of(chat)
     said = record.text or "There is no draft."
     if text:

@@ -12,6 +12,7 @@ from client.cli.lines import ticks
 from client.cli.records.account import DoneRecord
 from client.cli.records.delivery import DeliveryRecord, QueuedRecord
 from client.cli.records.record import short_id
+from client.cli.refusals import ended
 from client.cli.shown import short
 from client.cli.whom import find_message
 from client.core.errors import NotFound
@@ -132,7 +133,7 @@ async def retry(desk: Desk) -> None:
         await desk.core.messages.retry(post.id)
     missed = await desk.try_server()
     if missed is not None:
-        desk.note(f"{missed} It goes when lanyard-cli next reaches the server.")
+        desk.note(f"{ended(str(missed))} It goes when lanyard-cli next reaches the server.")
     for post in posts:
         if missed is None:
             await desk.core.messages.until_sent(post.id, desk.timeout_s)
