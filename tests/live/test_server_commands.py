@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands of lanyard-server, each against a running server and without one: the result is the same."""
+"""The commands of lanyard-server as processes of their own, against a running server."""
 
 from __future__ import annotations
 
@@ -44,14 +44,13 @@ def server(organisation: Organisation) -> Iterator[ServerProcess]:
         running.stop()
 
 
-@pytest.fixture(params=["running", "idle"])
-def command(request: pytest.FixtureRequest, organisation: Organisation) -> Command:
-    """Runs a command against a running server, or against the folder alone."""
-    if request.param == "running":
-        request.getfixturevalue("server")
+@pytest.fixture
+def command(server: ServerProcess) -> Command:
+    """Runs a command for the folder whose server runs."""
 
     def run(*arguments: str | Path, stdin: str = "", code: int = 0) -> Any:
-        return lanyard_json(*arguments, "--dir", organisation.folder, stdin=stdin, code=code)
+        folder = server.organisation.folder
+        return lanyard_json(*arguments, "--dir", folder, stdin=stdin, code=code)
 
     return run
 
@@ -80,35 +79,6 @@ def test_people(command: Command) -> None:
     assert "already" in refused["error"]
     missing = command("user", "show", "li.wie", code=Exit.REFUSED)
     assert "Did you mean li.wei?" in missing["error"]
-
-
-def test_departments_and_roles(command: Command) -> None:
-    assert command("dept", "add", "Sales/North/Harbour", "--order", "3")["made"] == 3
-    command("dept", "add", "Board")
-    assert command("dept", "move", "Sales/North", "Board")["path"] == "Board/North"
-    assert command("dept", "rename", "Board/North", "Nord")["path"] == "Board/Nord"
-    assert command("dept", "move", "Board/Nord", "/")["path"] == "Nord"
-    paths = [each["path"] for each in command("dept", "list")["departments"]]
-    assert paths == ["Board", "Nord", "Nord/Harbour", "Sales"]
-    command("dept", "remove", "Nord", code=Exit.REFUSED)
-    command("dept", "remove", "Nord/Harbour")
-    command("role", "add", "Helpdesk", "--permission", "admin.sessions")
-    command("role", "grant", "helpdesk", ADMIN, "--dept", "Sales")
-    command("role", "set", "Helpdesk", "--name", "Desk")
-    roles = {role["name"]: role for role in command("role", "list")["roles"]}
-    assert roles["Desk"]["permissions"] == ["admin.sessions"]
-    assert roles["Desk"]["holders"] == [{"login": ADMIN, "department": "Sales"}]
-    command("role", "revoke", "Desk", ADMIN, code=Exit.REFUSED)
-    command("role", "revoke", "Desk", ADMIN, "--dept", "Sales")
-    command("role", "remove", "Desk")
-    wrong = command("role", "add", "X", "--permission", "admin.session", code=Exit.USAGE)
-    assert "Did you mean admin.sessions?" in wrong["error"]
-
-
-def test_the_last_administrator_stays(command: Command) -> None:
-    refused = command("role", "revoke", "Administrator", ADMIN, code=Exit.REFUSED)
-    assert refused["code"]
-    assert command("role", "list")["roles"][0]["holders"]
 
 
 def test_import_is_shown_first_and_done_once(command: Command, tmp_path: Path) -> None:
@@ -174,14 +144,3 @@ def test_ended_sessions_need_the_password_again(server: ServerProcess) -> None:
     with Caller(server) as caller:
         caller.sign_in()
         assert caller.ask(FindPeople(ADMIN)).people
-
-
-def test_a_new_password_holds(command: Command) -> None:
-    made = command("user", "password", ADMIN)
-    assert made["password"]
-    shown = command("user", "show", ADMIN)
-    assert shown["must_change_password"]
-    command("user", "password", ADMIN, "--password-file", "-", "--permanent", stdin=PASSWORD)
-    assert not command("user", "show", ADMIN)["must_change_password"]
-    weak = command("user", "password", ADMIN, "--password-file", "-", stdin="x", code=Exit.REFUSED)
-    assert weak["code"] == "weak_password"
