@@ -100,6 +100,7 @@ class RunningServer:
         self._timers: dict[str, Any] = {}
         self._stop_wanted: Deferred[None] = Deferred()
         self._is_busy = False
+        self._has_said_ready = False
         self.failure: BaseException | None = None
         """Why the server ended, when it was not told to."""
 
@@ -146,6 +147,7 @@ class RunningServer:
         ready = self._ready()
         _settle_memory()
         self._say(ready)
+        self._has_said_ready = True
         if self._ready_file is not None:
             write_private(self._ready_file, msgspec.json.encode(ready) + b"\n")
         self._notifier.ready(f"Serving {config.organisation.name}.")
@@ -164,7 +166,7 @@ class RunningServer:
             await self._app.close()
         if self._control is not None:
             await self._control.stop()
-        if self._ready_file is not None:
+        if self._ready_file is not None and self._has_said_ready:  # another server's is not ours
             self._ready_file.unlink(missing_ok=True)
         self._lock.release()
         log.info("stopped")

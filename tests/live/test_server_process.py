@@ -114,8 +114,10 @@ def test_after_kill_9_it_starts_again_on_what_was_acknowledged(organisation: Org
 
 def test_a_second_server_on_the_folder_is_refused(organisation: Organisation) -> None:
     with ServerProcess(organisation) as server:
-        refused = lanyard_server("run", organisation.folder, code=Exit.BUSY)
+        again = ("run", organisation.folder, "--ready-file", server.ready_file)
+        refused = lanyard_server(*again, code=Exit.BUSY)
         assert f"in use by process {server.ready['process']}" in refused.stderr
+        assert server.ready_file.exists()
         with Caller(server) as caller:
             caller.sign_in()
         server.stop()
