@@ -29,7 +29,7 @@ class IdleServer:
 
     def __init__(self, organisation: Organisation, config: Config) -> None:
         self._lock = FolderLock(organisation)
-        self._reactor: Any = EPollReactor()  # type: ignore[no-untyped-call]  # Twisted has no types there
+        self._reactor: Any = EPollReactor()
         self._app = App(organisation, config, self._reactor)
         self._thread = threading.Thread(target=self._run, name="reactor", daemon=True)
         self._caller = Caller(

@@ -30,7 +30,7 @@ def _run(arguments: argparse.Namespace) -> Outcome:
     # Importing the reactor installs it; the other commands do without.
     from twisted.internet import epollreactor
 
-    epollreactor.install()  # type: ignore[no-untyped-call]  # Twisted has no types there
+    epollreactor.install()
     from twisted.internet import reactor
 
     from server.running import RunningServer, say_json, say_line

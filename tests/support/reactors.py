@@ -22,7 +22,7 @@ class ReactorThread:
     """Runs a reactor from ``with`` to the end of it."""
 
     def __init__(self) -> None:
-        self.reactor: Any = EPollReactor()  # type: ignore[no-untyped-call]  # Twisted has no types there
+        self.reactor: Any = EPollReactor()
         self._thread = threading.Thread(target=self._run, name="reactor of a test")
 
     def __enter__(self) -> Self:
