@@ -51,6 +51,7 @@ class ClientConnection(Connection):
             max_sent_inflated_bytes=limits.MAX_GREETING_FRAME_BYTES,
         )
         self._request_timeout_s = request_timeout_s
+        self._spoke_at = now
         self._next_number = 1
         self._pending: dict[int, tuple[Request[Reply], float]] = {}  # in order of their deadlines
         self._given_up: set[int] = set()  # the server still counts these as waiting for its answer
@@ -74,6 +75,7 @@ class ClientConnection(Connection):
         number = self._free_number()
         self._send(number, message, step_of(type(message)))
         self._pending[number] = (message, now + self._request_timeout_s)
+        self._spoke_at = now
         return number
 
     def note(self, message: Note) -> None:
@@ -93,6 +95,8 @@ class ClientConnection(Connection):
         if self.is_closed():
             return []
         events = super().timer_fired(now)
+        if self._pinged_at == now:
+            self._spoke_at = now
         due = [number for number, (_, deadline) in self._pending.items() if deadline <= now]
         for number in due:
             request, _ = self._pending.pop(number)
@@ -102,6 +106,11 @@ class ClientConnection(Connection):
         if self._is_open and len(self._given_up) >= limits.MAX_REQUESTS_IN_FLIGHT:
             self._fail(ErrorCode.TIMED_OUT, "The server answers no requests.", now, events)
         return events
+
+    def _quiet_since(self) -> float:
+        # A client that only listens, to a long answer on a slow line for example, would be taken for
+        # dead by a server whose own ping waits behind that answer.
+        return min(self._heard_at, self._spoke_at)
 
     @property
     def _in_flight_count(self) -> int:

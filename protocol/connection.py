@@ -85,7 +85,7 @@ class Connection:
         if self._pinged_at is not None:
             alive = self._pinged_at + self._dead_peer_s
         else:
-            alive = self._heard_at + self._keepalive_s
+            alive = self._quiet_since() + self._keepalive_s
         return alive if self._deadline is None else min(alive, self._deadline)
 
     def timer_fired(self, now: float) -> list[ConnectionEvent]:
@@ -101,7 +101,7 @@ class Connection:
                 silence_s = now - self._heard_at
                 sentence = f"Nothing was heard for {silence_s:.0f} s."
                 events.append(ConnectionFailed(ErrorCode.TIMED_OUT, sentence))
-        elif now >= self._heard_at + self._keepalive_s:
+        elif now >= self._quiet_since() + self._keepalive_s:
             self._pinged_at = now
             self._outbox.append(_PING)
         return events
@@ -201,7 +201,11 @@ class Connection:
         self.capabilities = capabilities
         self._may_compress = self._reader.may_inflate = Capability.ZSTD in capabilities
 
-    # Ends
+    # Time
+
+    def _quiet_since(self) -> float:
+        """From when on the time until a ping is counted."""
+        return self._heard_at
 
     def _deadline_passed(self, now: float, events: list[ConnectionEvent]) -> None:
         if self._is_closing:

@@ -31,8 +31,8 @@ GREETING_TIMEOUT_S: Final = 10.0
 SIGN_IN_TIMEOUT_S: Final = 120.0
 """From the greeting to a finished sign-in: time to change a first password, not to camp on the port."""
 KEEPALIVE_INTERVAL_S: Final = 50.0
-"""Silence after which the client pings: below the 60 s after which common firewalls forget a
-connection."""
+"""Silence in either direction after which the client pings: below the 60 s after which common
+firewalls forget a connection."""
 SERVER_KEEPALIVE_INTERVAL_S: Final = 60.0
 """Silence after which the server pings: the client's ping is due first, so that on a healthy
 connection only one side pings."""

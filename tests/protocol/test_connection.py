@@ -222,23 +222,18 @@ def _spy(connection: Connection, tell: Callable[[str], None]) -> None:
 
 def test_talk_makes_pings_needless() -> None:
     line = signed_in()
+    heard: list[str] = []
+    _spy(line.client, heard.append)
     for _ in range(10):
         line.wait(40.0)
-        line.client.note(TYPING)
-        line.server.push(people.DirectoryMoved(1))
-        assert messages(line.client.data_to_send() or frame(session.Ping())) == ["typing"]
-        line.at_client.events += line.client.receive(line.server.data_to_send(), line.now)
-        line.at_server.events += line.server.receive(frame(session.Pong()), line.now)
-    assert len(line.at_client.take(PushReceived)) == 10
+        line.answer(line.ask(session.ListDevices()), session.Devices())
+    assert heard == ["list_devices"] * 10
 
 
 def test_a_client_notices_a_cut_cable_within_75_seconds() -> None:
     line = signed_in()
     line.wait(10.0)
-    line.client.note(TYPING)
-    line.run()
-    line.server.push(people.DirectoryMoved(1))
-    line.run()
+    line.answer(line.ask(session.ListDevices()), session.Devices())
     line.cut()
     line.wait(74.9)
     assert not line.client.is_closed()
@@ -250,6 +245,23 @@ def test_a_client_notices_a_cut_cable_within_75_seconds() -> None:
     line.wait(10.0)
     assert line.at_server.one(ConnectionFailed).code is ErrorCode.TIMED_OUT
     assert line.now < 10.0 + 86.0
+
+
+def test_a_long_answer_on_a_slow_line_ends_no_connection() -> None:
+    """While it lasts, nothing but pings shows the server that the client is there: its own ping waits behind the answer."""
+    line = signed_in()
+    number = line.ask(session.ListDevices())
+    line.server.reply(number, session.Devices((session.Device(bytes(16), "x" * 900, "cli"),)))
+    answer = line.server.data_to_send()
+    for at in range(len(answer)):
+        line.now += 1.0
+        for end in (line.at_client, line.at_server):
+            if (end.connection.timer_at() or 0.0) <= line.now:
+                end.events += end.connection.timer_fired(line.now)
+        line.at_client.events += line.client.receive(answer[at : at + 1], line.now)
+        line.at_server.events += line.server.receive(line.client.data_to_send(), line.now)
+    assert not line.at_server.take(ConnectionFailed)
+    assert line.states() == (State.SIGNED_IN, State.SIGNED_IN)
 
 
 def test_a_cable_cut_in_one_direction_is_noticed_by_the_side_that_hears_nothing() -> None:
