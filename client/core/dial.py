@@ -2,6 +2,7 @@
 """Opens TLS connections. Tests pass another Dial that joins a link to a scripted server in memory."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -68,4 +69,7 @@ async def dial_tls(
 
 
 def _cause(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    """What the system says; asyncio joins several attempts into one error without a number."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error)

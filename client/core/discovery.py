@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finds servers that announce themselves: DNS SRV records (RFC 2782), and multicast DNS in the local network.
 
-What is found is a hint where to look, from anybody. Who answers there, ``trust`` says.
+What is found is a hint where to look, from anybody. Who answers there, ``trust`` says. The two libraries are imported when they
+are needed: most starts of a program know their server, and they take longer to load than everything else.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
-
-import dns.asyncresolver
-import dns.exception
-import dns.name
-import dns.rdtypes.IN.SRV
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from client.core.addresses import Address
-from p2p.mdns import find_servers
+
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver
 
 SRV_NAME: Final = "_lanyard._tcp"
 MAX_SRV_RECORDS: Final = 16
@@ -36,9 +34,14 @@ Browse: TypeAlias = Callable[[str, float], Awaitable[tuple[FoundServer, ...]]]
 
 
 async def find_by_srv(
-    domain: str, timeout_s: float, resolver: dns.asyncresolver.Resolver | None = None
+    domain: str, timeout_s: float, resolver: "Resolver | None" = None
 ) -> tuple[FoundServer, ...]:
     """Servers that the domain announces in DNS, best first; nothing when there are none or nobody answers."""
+    import dns.asyncresolver
+    import dns.exception
+    import dns.name
+    import dns.rdtypes.IN.SRV
+
     try:
         resolver = resolver or dns.asyncresolver.get_default_resolver()
         if domain:
@@ -63,6 +66,8 @@ async def find_on_network(domain: str, timeout_s: float) -> tuple[FoundServer, .
     """Servers that announce themselves in the local network; with a domain, nothing: it is not asked for there."""
     if domain:
         return ()
+    from p2p.mdns import find_servers
+
     return tuple(
         FoundServer(str(Address(found.addresses[0], found.port)), found.organisation, "network")
         for found in await find_servers(timeout_s)

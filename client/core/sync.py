@@ -89,8 +89,8 @@ class Synchroniser:
             return
         await self._cursors.tell()
         told = self._cursors.told()
-        since = await self._database.run(meta.load, meta.STAMP) or 0
-        is_first = since == 0
+        stamp = await self._database.run(meta.load, meta.STAMP)
+        is_first, since = stamp is None, stamp or 0
         cursor = b""
         done = 0
         while True:
