@@ -48,7 +48,7 @@ _COMMON: Final = """
     woaini520 zaq12wsx zxcvbnm zxcvbnm1
 """
 """What is tried first. A wordlist of millions would hinder people more than it hinders a guesser who waits after every try."""
-_ROWS: Final = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+_ROWS: Final = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 class Passwords:
