@@ -86,7 +86,18 @@ def shorten(text: str, width: int) -> str:
     """The text in at most ``width`` columns; what is cut is marked."""
     if wcwidth.width(text) <= width:
         return text
-    return wcwidth.clip(text, 0, max(width - 1, 0)).rstrip() + ELLIPSIS
+    return _head(text, width - 1).rstrip() + ELLIPSIS
+
+
+def _head(text: str, width: int) -> str:
+    """As much of the beginning as fits; what is seen as one character is not cut."""
+    end = taken = 0
+    for cluster in wcwidth.iter_graphemes(text):
+        taken += wcwidth.width(cluster)
+        if taken > width:
+            break
+        end += len(cluster)
+    return text[:end]
 
 
 def pad(text: str, width: int) -> str:
@@ -109,17 +120,17 @@ def _broken(line: str, width: int) -> Iterable[str]:
     """Break between words; a word that is longer than a line, such as any Chinese sentence, anywhere."""
     row = ""
     for word in _words(line):
-        while wcwidth.width(row + word.rstrip()) > width:
+        while wcwidth.width(row + word.rstrip(" ")) > width:
             space = width - wcwidth.width(row)
-            is_long = wcwidth.width(word.rstrip()) > width
-            piece = wcwidth.clip(word, 0, space) if is_long and space > 1 else ""
+            is_long = wcwidth.width(word.rstrip(" ")) > width
+            piece = _head(word, space) if is_long else ""
             if not piece and not row:
                 break
-            yield (row + piece).rstrip()
+            yield (row + piece).rstrip(" ")
             row, word = "", word[len(piece) :]
         row += word
-    if row.strip():
-        yield row.rstrip()
+    if row.strip(" "):
+        yield row.rstrip(" ")
 
 
 def _words(line: str) -> Iterable[str]:
@@ -195,7 +206,7 @@ def _line(
 
 def facts(pairs: Iterable[tuple[str, str]], paint: Paint) -> list[str]:
     """Names with their values, aligned; pairs without a value are left out."""
-    said = [(name, one_line(value)) for name, value in pairs if value]
+    said = [(one_line(name), one_line(value)) for name, value in pairs if value]
     widest = max((wcwidth.width(name) for name, _value in said), default=0)
     return [f"{paint(Style.FAINT, pad(name, widest))}  {value}" for name, value in said]
 

@@ -61,12 +61,13 @@ async def history(desk: Desk) -> None:
             await core.chats.fetch_all(chat.id)
         pages = [page async for page in _pages(desk, chat, before)]
         entries = [entry for page in reversed(pages) for entry in page.entries]
-        is_start = True
+        is_start = pages[-1].is_start
     else:
         page = await core.messages.history(chat.id, before, options.limit)
         entries, is_start = list(page.entries), page.is_start
     await _put_entries(desk, chat, entries)
-    if not is_start and not desk.is_json and entries:
+    has_older = not is_start and not isinstance(entries[0], GapView)
+    if has_older and not desk.is_json:
         desk.note(desk.paint(show.Style.FAINT, f"Older: --before {_first_id(entries)}"))
     if options.read:
         await core.chats.mark_read(chat.id)

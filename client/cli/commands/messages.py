@@ -85,7 +85,7 @@ async def _text(desk: Desk, target: Target) -> tuple[str, tuple[Span, ...]]:
     if options.language and not options.code:
         raise Failure("--language goes with --code.")
     if options.code:
-        block = Span(SpanKind.CODE_BLOCK.value, 0, len(text), language=options.code)
+        block = Span(SpanKind.CODE_BLOCK.value, 0, len(text), language=options.language)
         return text, (block,)
     spans: tuple[Span, ...] = ()
     if options.rich:

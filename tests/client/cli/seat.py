@@ -113,6 +113,16 @@ class Seat:
         code = await perform(Desk(self.core, paper, options, self._shown, self.computer.folder))
         return Ran(code, paper.outs, paper.errs)
 
+    async def settle(self) -> None:
+        """Let what is under way arrive."""
+        await self.computer.settle()
+
+    async def ok(self, *words: str, paper: Paper | None = None) -> Ran:
+        """A command that succeeds."""
+        ran = await self(*words, paper=paper)
+        assert ran.code == 0, ran
+        return ran
+
     async def json(self, *words: str) -> list[dict[str, Any]]:
         """The records of a command that succeeds."""
         ran = await self(*words, "--json")
@@ -127,11 +137,17 @@ class House:
         self.office = Office()
         self.network = Network(self.office)
         self.folder = folder
-        self.ya = self.office.hire("zhouyawen", "周雅雯", other_name="Yawen Zhou", sort_key="zhou yawen")
+        self.ya = self.office.hire(
+            "zhouyawen", "周雅雯", other_name="Yawen Zhou", sort_key="zhou yawen"
+        )
         self.bob = self.office.hire("bob", "Robert Miller", email="bob@example.com")
         self.eve = self.office.hire("eve", "Eve O'Neill")
-        self.wei1 = self.office.hire("zhangwei", "张伟", other_name="Wei Zhang", sort_key="zhang wei")
-        self.wei2 = self.office.hire("zhangwei2", "张伟", other_name="Wei Zhang", sort_key="zhang wei")
+        self.wei1 = self.office.hire(
+            "zhangwei", "张伟", other_name="Wei Zhang", sort_key="zhang wei"
+        )
+        self.wei2 = self.office.hire(
+            "zhangwei2", "张伟", other_name="Wei Zhang", sort_key="zhang wei"
+        )
         self.seats: list[Seat] = []
 
     async def seat(self, login: str) -> Seat:
@@ -156,5 +172,3 @@ def play(folder: Path, story: Callable[[House], Awaitable[None]]) -> None:
             await house.close()
 
     run_patiently(whole())
-
-
