@@ -132,7 +132,7 @@ class Core:
             board=self._board,
             errands=self._errands,
         )
-        self._drafts = Drafts(self._session, database, self._errands)
+        self._drafts = Drafts(self._session, database, self._synchroniser, self._errands)
         self._typists = Typists(self._session, self._feed)
         self._enrolment = Enrolment(self._session, self._credentials, clock, self._errands)
 

@@ -6,10 +6,11 @@ from typing import Final
 from client.core.errands import Errands
 from client.core.errors import NotFound, Refused
 from client.core.session import Session
-from client.core.store import conversations
+from client.core.store import conversations, landing
 from client.core.store.database import Database
+from client.core.sync import Synchroniser
 from protocol.ids import ConversationId
-from protocol.messages.chat import Draft, SetDraft
+from protocol.messages.chat import Draft, GetChat, SetDraft
 
 COLLECT_S: Final = 1.5
 """People pause between sentences, not between letters."""
@@ -18,9 +19,16 @@ COLLECT_S: Final = 1.5
 class Drafts:
     """Drafts on their way to the server."""
 
-    def __init__(self, session: Session, database: Database, errands: Errands) -> None:
+    def __init__(
+        self,
+        session: Session,
+        database: Database,
+        synchroniser: Synchroniser,
+        errands: Errands,
+    ) -> None:
         self._session = session
         self._database = database
+        self._synchroniser = synchroniser
         self._errand = errands.new("drafts", self._tell)
         session.on_open(self._errand.wake)
 
@@ -43,4 +51,6 @@ class Drafts:
             except Refused as refusal:
                 if refusal.is_transient:
                     raise
-            await self._database.run(conversations.draft_told, conversation, value)
+            if await self._database.run(conversations.draft_told, conversation, value):
+                reply = await self._session.request(GetChat(conversation))
+                await self._synchroniser.land(landing.land_chat, reply.chat)

@@ -49,6 +49,9 @@ class Conversation(msgspec.Struct):
         return max(0, self.ordinal - self.read_ordinal)
 
 
+CONTESTED: Final = 2
+"""Of ``is_draft_ours``: the server told of another draft while ours was on its way."""
+
 _FIELDS: Final = Conversation.__struct_fields__
 _SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM conversation"  # noqa: S608 - our own names
 _CHANGEABLE: Final = tuple(name for name in _FIELDS if name not in ("key", "id"))
@@ -124,6 +127,8 @@ def take_chat(db: Db, chat: Chat, *, is_first_sync: bool = False) -> Conversatio
     row.is_known = 1
     if not row.is_draft_ours:
         row.draft = encode_draft(chat.draft)
+    elif _without_time(encode_draft(chat.draft)) != _without_time(row.draft):
+        row.is_draft_ours = CONTESTED
     write(db, row)
     if chat.receipts:
         replace_receipts(db, row.key, chat.receipts)
@@ -164,12 +169,18 @@ def drafts_to_tell(db: Db) -> list[tuple[ConversationId, bytes | None]]:
     ).fetchall()
 
 
-def draft_told(db: Db, conversation: ConversationId, told: bytes | None) -> None:
-    """The server has this draft; unless it was changed since, it is not ours alone any more."""
-    db.execute(
-        "UPDATE conversation SET is_draft_ours = 0 WHERE id = ? AND draft IS ?",
-        (conversation, told),
-    )
+def draft_told(db: Db, conversation: ConversationId, told: bytes | None) -> bool:
+    """The server has this draft; unless it was changed since, it is not ours alone any more.
+
+    True: another one came meanwhile, and only the server knows which of the two was later.
+    """
+    row = find(db, conversation)
+    if row is None or row.draft != told:
+        return False
+    is_contested = row.is_draft_ours == CONTESTED
+    row.is_draft_ours = 0
+    write(db, row)
+    return is_contested
 
 
 def _without_time(value: bytes | None) -> Draft | None:

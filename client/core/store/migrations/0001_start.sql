@@ -65,7 +65,7 @@ CREATE TABLE conversation (
     is_pinned        INTEGER NOT NULL DEFAULT 0,
     is_over          INTEGER NOT NULL DEFAULT 0,
     draft            BLOB,
-    -- 1: changed here and not yet accepted by the server.
+    -- 1: changed here and not yet accepted by the server; 2: and another one came meanwhile.
     is_draft_ours    INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX conversation_draft ON conversation (key) WHERE is_draft_ours;
