@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every message survives the wire, old and new programs understand each other, and the rest is refused."""
+"""Every message survives the wire, old and new programs understand each other, the rest is refused."""
 
 from __future__ import annotations
 

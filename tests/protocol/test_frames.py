@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames are cut from a stream however it arrives, and nothing that a peer sends makes the reader swell."""
+"""Frames are cut from a stream however it arrives, and nothing that is sent makes the reader swell."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever arrives, a connection reports events or closes; it raises nothing and its memory is bounded."""
+"""Whatever arrives, a connection reports events or closes; it raises nothing and stays small."""
 
 from __future__ import annotations
 

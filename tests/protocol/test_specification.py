@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/protocol.md and the code say the same, in both directions: what is missing there fails, and what is stale there fails."""
+"""docs/protocol.md and the code say the same: what is missing there fails, and what is stale, too."""
 
 from __future__ import annotations
 

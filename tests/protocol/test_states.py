@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every state with every step: written down a second time, by hand, from the specification's side."""
+"""Every state with every step: written down a second time, by hand."""
 
 from __future__ import annotations
 

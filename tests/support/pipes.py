@@ -7,10 +7,14 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias, TypeVar
 
+import msgspec
+
 from protocol.client_connection import ClientConnection
+from protocol.codec import encode_body
 from protocol.connection import Connection
 from protocol.events import ConnectionEvent
-from protocol.messages.kinds import Reply, ReplyT_co, Request
+from protocol.frames import FrameReader, pack_frame
+from protocol.messages.kinds import Message, Reply, ReplyT_co, Request
 from protocol.messages.session import DeviceInfo, SignedIn, SignIn, Welcome
 from protocol.server_connection import ServerConnection
 from protocol.states import State
@@ -51,6 +55,17 @@ def at_random(seed: int, longest: int = 64) -> Split:
 def welcome(version: int, capabilities: tuple[str, ...]) -> Welcome:
     """What the server of these tests says to everybody."""
     return Welcome(version, capabilities, organisation="Tonghe", organisation_id=b"o" * 32)
+
+
+def frame(message: Message, number: int = 0) -> bytes:
+    """A message as it travels."""
+    return pack_frame(encode_body(number, message))
+
+
+def kinds_in(data: bytes) -> list[str]:
+    """The kinds of the messages in a stream of whole frames."""
+    reader = FrameReader(max_body_bytes=1 << 24, max_inflated_bytes=1 << 24)
+    return [str(msgspec.msgpack.decode(body)[1]["t"]) for body in reader.feed(data)]
 
 
 class End:

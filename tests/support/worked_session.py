@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The session at the end of docs/protocol.md, played by the real connections with made-up ids and times."""
+"""The session at the end of docs/protocol.md, played by real connections with made-up ids and times."""
 
 from __future__ import annotations
 
