@@ -28,6 +28,8 @@ class Shared(Generic[T]):
     async def _carry(self, source: Coroutine[Any, Any, T]) -> None:
         try:
             self._result = await source
+        except GeneratorExit:  # thrown away, with everybody who waits
+            raise
         except BaseException as error:  # noqa: BLE001 - raised again in everybody who waits
             self._error = error
         self.is_done = True
@@ -73,6 +75,8 @@ class Turn:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is GeneratorExit:  # thrown away, with everybody who waits
+            return
         self.is_taken = False
         if self._waiting and not self._is_passing_on:
             self._pass_on()

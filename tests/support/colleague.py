@@ -131,6 +131,7 @@ class Colleague:
         self._connection: ClientConnection | None = None
         self._session: Any = None
         self._answers: dict[int, Reply | RequestRefused] = {}
+        self._last_pushed = 0
         self._count = 0
 
     # Coming and going
@@ -148,6 +149,7 @@ class Colleague:
         self.goodbye = None
         self.is_behind = False
         self._answers = {}
+        self._last_pushed = 0
         self._connection = ClientConnection(now)
         self._session = self.world.server.parts.sessions.accept(self.line)
         self.world.settle()
@@ -241,6 +243,8 @@ class Colleague:
     def _take_push(self, push: Push) -> None:
         if isinstance(push, Events):
             for event in push.events:
+                assert event.stamp > self._last_pushed, "events come in the order of their stamps"
+                self._last_pushed = event.stamp
                 self._keep(event)
                 self.stamp = max(self.stamp, event.stamp)
         elif isinstance(push, ChatChanged):
