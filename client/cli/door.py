@@ -141,34 +141,42 @@ class Door:
             return
         self._server.close()
         self._forget_socket()
-        for guest, is_endless in self._guests.items():
+        guests = dict(self._guests)
+        for guest, is_endless in guests.items():
             if is_endless:
                 guest.cancel()
-        if self._guests:
-            await asyncio.wait(tuple(self._guests), timeout=GOODBYE_S)
-        for guest in self._guests:
+        if guests:
+            await asyncio.wait(guests, timeout=GOODBYE_S)
+        for guest in guests:
             guest.cancel()
-        await asyncio.gather(*self._guests, return_exceptions=True)
+        await asyncio.gather(*guests, return_exceptions=True)
         await self._server.wait_closed()
 
-    async def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or self._is_closing or not _is_same_user(writer):
+    def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A guest is at the door."""
+        if self._is_closing or not _is_same_user(writer):
             writer.close()
             return
-        self._guests[task] = False
+        guest = asyncio.create_task(self._receive_guest((reader, writer)), name="lanyard-guest")
+        self._guests[guest] = False
+        guest.add_done_callback(self._left)
+
+    def _left(self, guest: "asyncio.Task[None]") -> None:
+        del self._guests[guest]
+        if not guest.cancelled() and (error := guest.exception()) is not None:
+            LOG.error("a guest's command failed", exc_info=error)
+
+    async def _receive_guest(self, line: Line) -> None:
+        reader, writer = line
         try:
             begin = await _receive(reader, _GUEST_DECODER)
-            if isinstance(begin, Begin):
+            task = asyncio.current_task()
+            if isinstance(begin, Begin) and task is not None:
                 self._guests[task] = begin.is_endless
-                await self._attend(begin, (reader, writer))
+                await self._attend(begin, line)
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             LOG.debug("a guest left: %s", error)
-        except asyncio.CancelledError:
-            if not self._is_closing:
-                raise
         finally:
-            self._guests.pop(task, None)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
@@ -320,7 +328,7 @@ async def _follow(line: Line, terminal: Terminal) -> int | None:
     while True:
         try:
             message = await _receive(reader, _HOST_DECODER)
-        except (OSError, EOFError):
+        except (OSError, EOFError, msgspec.MsgspecError):
             if not has_begun:
                 return None
             raise Failure(

@@ -225,8 +225,8 @@ async def status(desk: Desk) -> int:
             failure = failure_of(error)
     now = core.status
     phase = Phase.SIGNED_OUT if core.account.me is None else now.connection.phase
-    chats = [chat for chat in await core.chats.all() if not chat.is_over]
     me = core.account.me
+    chats = [] if me is None else [one for one in await core.chats.all() if not one.is_over]
     trusted = core.servers.trusted
     record = StatusRecord(
         phase=phase.value,

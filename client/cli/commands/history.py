@@ -66,7 +66,7 @@ async def history(desk: Desk) -> None:
         page = await core.messages.history(chat.id, before, options.limit)
         entries, is_start = list(page.entries), page.is_start
     await _put_entries(desk, chat, entries)
-    has_older = not is_start and not isinstance(entries[0], GapView)
+    has_older = bool(entries) and not is_start and not isinstance(entries[0], GapView)
     if has_older and not desk.is_json:
         desk.note(desk.paint(show.Style.FAINT, f"Older: --before {_first_id(entries)}"))
     if options.read:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from client.cli.desk import Desk
@@ -14,9 +16,11 @@ from client.cli.failures import Failure
 from client.cli.grammar import parse
 from client.cli.run import perform, report
 from client.cli.shown import Shown
-from client.core.app import Core
+from client.core.app import Core, Surroundings
+from client.core.clock import Clock
+from client.core.discovery import FoundServer
 from tests.client.support.desks import Desk as Computer
-from tests.client.support.office import Office
+from tests.client.support.office import START_MS, Office
 from tests.client.support.patience import run_patiently
 from tests.client.support.wires import Network
 
@@ -34,9 +38,11 @@ class Paper:
     outs: list[str] = field(default_factory=list)
     errs: list[str] = field(default_factory=list)
     asked: list[tuple[str, bool]] = field(default_factory=list)
+    has_printed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def out(self, text: str) -> None:
         self.outs.append(text)
+        self.has_printed.set()
 
     def err(self, text: str) -> None:
         self.errs.append(text)
@@ -149,12 +155,32 @@ class House:
             "zhangwei2", "张伟", other_name="Wei Zhang", sort_key="zhang wei"
         )
         self.seats: list[Seat] = []
+        self.announced: list[str] = []
 
     async def seat(self, login: str) -> Seat:
         """Sign somebody in."""
         seat = Seat(self.network, self.folder / login, login)
         self.seats.append(seat)
         return await seat.arrive()
+
+    async def newcomer(self, folder: str) -> Seat:
+        """Somebody with an empty profile: no server is trusted, nobody is signed in."""
+        seat = Seat(self.network, self.folder / folder, folder)
+        random = Random(folder)
+        surroundings = Surroundings(
+            clock=Clock(lambda: START_MS, asyncio.get_running_loop().time),
+            dial=self.network.dial,
+            random=random,
+            entropy=random.randbytes,
+            browsers=(self._browse,),
+            is_store_inline=True,
+        )
+        seat.computer._core = await Core.open(seat.computer.folder, surroundings=surroundings)
+        self.seats.append(seat)
+        return seat
+
+    async def _browse(self, domain: str, timeout_s: float) -> tuple[FoundServer, ...]:
+        return tuple(FoundServer(one, f"Office at {one}", "dns") for one in self.announced)
 
     async def close(self) -> None:
         for seat in self.seats:
