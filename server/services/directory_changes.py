@@ -266,7 +266,12 @@ class Draft:
     def _set_visibility(self, change: wire.SetVisibility) -> bool | None:
         self._rights.check_everywhere(Permission.ADMIN_ROLES)
         tree = self.tree
-        for rule in change.rules:
+        for index, rule in enumerate(change.rules):
+            if rule.spares_insiders and rule.targets is None and rule.targets_role is None:
+                raise _invalid(
+                    f"Rule {index} is about everybody and spares those whom it is about, so it would do nothing; "
+                    "name its targets, or let it spare nobody."
+                )
             for department in (rule.viewers, rule.targets):
                 if department is not None and department not in tree.departments:
                     raise _not_found("department", department)

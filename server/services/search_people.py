@@ -17,6 +17,7 @@ from server.services.organisation import PersonEntry
 
 _WORD: Final = "\x1f"
 _FIELD: Final = "\x1e"
+_MARKS: Final = _WORD + _FIELD
 
 MAX_RANKED: Final = 2_000
 """Matches of equal rank that are put in order. Who types one letter gets these, not the best of 50,000."""
@@ -58,7 +59,7 @@ def find(
     sees: Callable[[PersonEntry], bool],
 ) -> list[PersonEntry]:
     """People who match every word of the text, best first; only those whom ``sees`` lets through. May run in any thread."""
-    needles = [needle for word in text.split() if (needle := _marked([word]).strip(_FIELD))]
+    needles = [_WORD + words for word in text.split() if (words := _marked([word]).strip(_MARKS))]
     if not needles:
         return []
     for entry in [entry for entry in entries if not entry.names]:
@@ -121,7 +122,9 @@ def _marked(fields: Iterable[str]) -> str:
     other = [field for field in fields if not field.isascii()]
     marked = ""
     if plain:
-        marked = _FIELD + _WORD + _FIELD.join(plain).lower().translate(_ASCII_GAPS) + _FIELD
+        words = _FIELD.join(plain).lower().translate(_ASCII_GAPS)
+        words = words.replace(_WORD * 2, _WORD).replace(_WORD * 2, _WORD)
+        marked = f"{_FIELD}{_WORD}{words}{_FIELD}".replace(_WORD + _FIELD, _FIELD)
     if other:
         text = unicodedata.normalize("NFKD", _FIELD.join(other).casefold())
         pieces = _WORD.join(_PIECE.findall(_ACCENTS.sub("", text)))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The directory as it is written: one change at a time, whole or not at all. people.py reads it."""
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ def save(db: Database, saving: Saving) -> None:
     try:
         _save_departments(db, saving)
         _save_people(db, saving)
-    except IntegrityError as error:
+    except (IntegrityError, sqlite3.IntegrityError) as error:  # a cursor's own are not peewee's
         raise AnchorTaken(str(error)) from error
     for password in saving.passwords:
         set_password(db, password.key, password.password_hash, must_change=password.must_change)
@@ -83,6 +84,11 @@ def save(db: Database, saving: Saving) -> None:
 
 
 def _save_departments(db: Database, saving: Saving) -> None:
+    # Two who exchange their anchors would collide half way.
+    db.cursor().executemany(
+        "UPDATE department SET anchor = '' WHERE id = ?",
+        [(row.department.id,) for row in saving.departments],
+    )
     _put(
         db,
         models.Department,
@@ -119,7 +125,7 @@ def _save_departments(db: Database, saving: Saving) -> None:
 
 def _save_people(db: Database, saving: Saving) -> None:
     keys = [(row.key,) for row in saving.people]
-    # Two who swap their logins or anchors would collide half way.
+    # The same for logins and anchors.
     db.cursor().executemany(
         "UPDATE person SET login_key = ' ' || key, anchor = '' WHERE key = ?", keys
     )

@@ -87,14 +87,16 @@ async def test_a_trial_changes_nothing(office: Office) -> None:
 
 async def test_what_is_already_so_is_no_change(office: Office) -> None:
     await office.furnish()
-    await office.change(wire.SetVisibility((VisibilityRule(effect=Effect.HIDE),)))
+    await office.change(
+        wire.SetVisibility((VisibilityRule(effect=Effect.HIDE, spares_insiders=False),))
+    )
     version = office.directory.version
     done = await office.change(
         put_person("tom", "team"),
         put_department("team", "works"),
         grant("ada"),
         wire.RevokeRole(wire.RoleGrant(make_id("tom"), ADMINISTRATOR)),
-        wire.SetVisibility((VisibilityRule(effect=Effect.HIDE),)),
+        wire.SetVisibility((VisibilityRule(effect=Effect.HIDE, spares_insiders=False),)),
     )
     assert (done.version, done.unchanged) == (version, 5)
     assert office.directory.version == version
@@ -182,8 +184,9 @@ async def test_a_new_password_signs_the_person_out_everywhere(office: Office) ->
         (ErrorCode.NOT_FOUND, [grant("tom", make_id("no role"))]),
         (ErrorCode.NOT_FOUND, [grant("tom", over="nowhere")]),
         (ErrorCode.NOT_FOUND, [wire.RemoveRole(make_id("no role"))]),
-        (ErrorCode.NOT_FOUND, [wire.SetVisibility((VisibilityRule(viewers=make_id("nowhere")),))]),
+        (ErrorCode.NOT_FOUND, [wire.SetVisibility((VisibilityRule(targets=make_id("nowhere")),))]),
         (ErrorCode.NOT_FOUND, [wire.SetVisibility((VisibilityRule(targets_role=make_id("x")),))]),
+        (ErrorCode.INVALID, [wire.SetVisibility((VisibilityRule(effect=Effect.HIDE),))]),
         (ErrorCode.INVALID, [put_department("company", "team")]),
         (ErrorCode.INVALID, [put_department("works", "works")]),
         (ErrorCode.INVALID, [put_person("new", "team", "team")]),
