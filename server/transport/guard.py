@@ -29,10 +29,9 @@ class GuardLimits:
     """Not signed in, from one address: that terminal server after a restart."""
     strangers_per_address_when_short: int = 16
     """The same while half of the places for strangers are taken: to take the other half, an attacker needs 60 addresses."""
-    connects_per_address: int = 512
-    """Connections from one address at once; twice a terminal server's people, for those who try again."""
-    connects_per_address_per_s: float = 20.0
-    """And after that, per second: a whole floor is back within half a minute, a loop of connects costs 1 % of a core."""
+    reconnect_s: float = 30.0
+    """In this time an address may connect as often as it may have connections, and no more often in the long run: everybody
+    behind it is back at once after a restart, and once more half a minute later; a loop of connects costs 3 % of a core."""
     remembered_addresses: int = 10_000
     """Addresses whose rate is remembered: about 2 MB. The one seen longest ago is forgotten first."""
 
@@ -79,7 +78,8 @@ class Guard:
         if known.strangers >= allowed:
             return f"{known.strangers} connections are not signed in, the limit of an address"
         if known.tokens < 1.0:
-            return f"more than {limits.connects_per_address_per_s:g} new connections a second"
+            rate = limits.connections_per_address
+            return f"more than {rate} new connections in {limits.reconnect_s:g} s"
         known.tokens -= 1.0
         known.connections += 1
         known.strangers += 1
@@ -109,9 +109,10 @@ class Guard:
         limits = self.limits
         known = self._addresses.get(group) or self._quiet.get(group)
         if known is None:
-            return _Address(limits.connects_per_address, now)
-        earned = max(0.0, now - known.at) * limits.connects_per_address_per_s
-        known.tokens = min(limits.connects_per_address, known.tokens + earned)
+            return _Address(limits.connections_per_address, now)
+        allowed = limits.connections_per_address
+        earned = max(0.0, now - known.at) * allowed / limits.reconnect_s
+        known.tokens = min(allowed, known.tokens + earned)
         known.at = now
         return known
 

@@ -68,7 +68,7 @@ def test_the_server_has_a_limit() -> None:
 
 
 def test_a_loop_of_connects_is_slowed_down() -> None:
-    guard = Guard(GuardLimits(connects_per_address=10, connects_per_address_per_s=2.0))
+    guard = Guard(GuardLimits(connections_per_address=10, reconnect_s=5.0))
 
     def connects(now: float) -> int:
         for number in count():

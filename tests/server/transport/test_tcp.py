@@ -60,7 +60,7 @@ def test_counts_return_to_nothing(port: Port) -> None:
 
 @pytest.mark.expected_log("lanyard.transport", "refused a connection of 127.0.0.1: 2 connections")
 def test_who_is_one_too_many_is_closed_at_once(thread: ReactorThread, issued: Certificates) -> None:
-    port = Port(thread, issued, GuardLimits(connections_per_address=2))
+    port = Port(thread, issued, GuardLimits(connections_per_address=2, reconnect_s=1e-6))
     with port.pair() as (client, _), port.pair():
         with port.plain() as third:
             assert third.recv(1) == b""
