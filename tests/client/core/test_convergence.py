@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from client.core.errors import NotFound
+from client.core.views import MessageView
 from protocol.ids import MessageId
 from protocol.messages.content import Edit, React, Recall, Span, Text
 from protocol.messages.kinds import Push
@@ -52,6 +53,7 @@ class Days(RuleBasedStateMachine):
             Desk(self.network, self.folder / "bob", "bob"),
         ]
         self.said: dict[tuple[int, int], list[MessageId]] = {}
+        self.seen: dict[tuple[bytes, int], int] = {}
         self.count = 0
         for desk in self.desks:
             self.run(desk.sign_in())
@@ -112,7 +114,12 @@ class Days(RuleBasedStateMachine):
     @rule(desk=DESKS, talk=TALKS)
     def read(self, desk: int, talk: int) -> None:
         if self.desks[desk].is_open:
-            self.run(self.desks[desk].core.chats.mark_read(self.talks[talk]))
+            core = self.desks[desk].core
+            self.run(core.chats.mark_read(self.talks[talk]))
+            me = core.account.me
+            assert me is not None
+            seen = self.run(core.chats.get(self.talks[talk])).read
+            self.seen[me.user, talk] = max(seen, self.seen.get((me.user, talk), 0))
 
     @rule(desk=DESKS, talk=TALKS)
     def draft(self, desk: int, talk: int) -> None:
@@ -213,10 +220,13 @@ class Days(RuleBasedStateMachine):
             assert all(one.failure for one in await desk.core.messages.outbox())
         for (_, talk), messages in self.said.items():
             self.assert_once_in_order(self.talks[talk], messages)
+        for (user, talk), seen in self.seen.items():
+            assert self.office.talks[self.talks[talk]].seats[user].read >= seen
         for desk in self.desks:
             await desk.assert_equal_to(self.office)
             for talk_id in self.talks:
                 assert await desk.texts(talk_id) == self.office.texts(talk_id)
+                assert await reactions(desk, talk_id) == self.office.reactions(talk_id)
 
     def assert_once_in_order(self, talk: bytes, messages: list[MessageId]) -> None:
         """Each post is at the server once, and those of one device in the order in which they were made."""
@@ -224,6 +234,17 @@ class Days(RuleBasedStateMachine):
         assert [ids.count(message) for message in messages] == [1] * len(messages)
         places = [ids.index(message) for message in messages]
         assert places == sorted(places)
+
+
+async def reactions(desk: Desk, talk: bytes) -> set[tuple[MessageId, str, bytes]]:
+    page = await desk.core.messages.history(talk, limit=10_000)
+    return {
+        (entry.id, reaction.emoji, user)
+        for entry in page.entries
+        if isinstance(entry, MessageView)
+        for reaction in entry.reactions
+        for user in reaction.users
+    }
 
 
 async def some_turns(count: int) -> None:

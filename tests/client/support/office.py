@@ -22,6 +22,7 @@ from protocol.messages.content import (
     Forwarded,
     GroupChanged,
     MembersChanged,
+    React,
     Recall,
     Recalled,
     SpanKind,
@@ -140,6 +141,16 @@ class Office:
         """The messages of a conversation as they stand."""
         found = (decode_content(each.content) for each in self.talks[conversation].events)
         return [content.text for content in found if isinstance(content, Text)]
+
+    def reactions(self, conversation: ConversationId) -> set[tuple[MessageId, str, UserId]]:
+        """Who has put what on which message."""
+        found: set[tuple[MessageId, str, UserId]] = set()
+        for event in self.talks[conversation].events:
+            content = decode_content(event.content)
+            if isinstance(content, React):
+                one = content.target, content.emoji, event.sender
+                (found.add if content.is_on else found.discard)(one)
+        return found
 
     def restore(self, talks: dict[ConversationId, Talk]) -> None:
         """The store is replaced by an older one."""
