@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from protocol.errors import ErrorCode
+from protocol.errors import ErrorCode, RequestRefused
 from protocol.ids import DepartmentId, UserId, uuid7
 from protocol.messages.admin import (
     ChangeDirectory,
@@ -273,7 +273,7 @@ class _NoAuthority:
     def issue(
         self, csr: bytes, user: bytes, device: bytes, now_ms: int
     ) -> tuple[bytes, bytes, int]:
-        raise AssertionError(ErrorCode.INTERNAL)
+        raise RequestRefused(ErrorCode.INVALID, "This authority issues nothing.")
 
 
 def _at_once(function: Callable[..., T], *arguments: Any) -> Deferred[T]:
