@@ -25,6 +25,7 @@ from server.config import EVERYWHERE, Config
 from server.failures import Exit, Failure
 from server.organisation import FILE_MODE, Organisation
 from server.services.caller import Caller
+from server.services.pace import Pace
 from server.services.refusals import refusal_of
 from server.software import software
 from server.store.database import Database
@@ -96,7 +97,10 @@ class App:
             sleep=self._sleep,
             authority=authority,
         )
-        choices = Choices(_policy(self._config), self._config.sign_in.token_days, software())
+        config = self._config
+        choices = Choices(
+            _policy(config), config.sign_in.token_days, software(), pace=_pace(config)
+        )
         assembly = Assembly(doors, choices, self.welcome)
         await assembly.open()
         self._assembly = assembly
@@ -201,6 +205,7 @@ class App:
         assembly = self._opened
         assembly.policy.default = _policy(config)
         assembly.auth.token_days = config.sign_in.token_days
+        assembly.pace.use(_pace(config))
 
     def renew_certificate(self) -> None:
         """Give the server a new certificate when its own comes to its end or lacks a name. Raises Failure, OSError."""
@@ -260,6 +265,10 @@ def _limits(config: Config) -> GuardLimits:
         connections=config.limits.connections,
         connections_per_address=config.limits.connections_per_address,
     )
+
+
+def _pace(config: Config) -> Pace:
+    return Pace(config.limits.posts_per_s, config.limits.posts_at_once)
 
 
 def _addresses(config: Config) -> list[tuple[str, int]]:

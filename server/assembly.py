@@ -84,6 +84,7 @@ class Assembly:
         self.online: Final = Online()
         self.directory: Final = Directory(doors.in_thread)
         self.policy: Final = OrganisationPolicy(choices.policy)
+        self.pace: Final = PaceKeeper(choices.pace)
         self.epoch = b""
         """Of the store; known after ``open``."""
         self._doors = doors
@@ -205,7 +206,7 @@ class Assembly:
             delivery,
             self.directs,
             Changes(read, journal, rules, clock),
-            PaceKeeper(choices.pace),
+            self.pace,
             clock,
         )
 

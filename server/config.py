@@ -155,6 +155,23 @@ class LimitsSection(Section, frozen=True):
             description="Connections from one IP address; raise it when many people come through one gateway (NAT, terminal server).",
         ),
     ] = 1_000
+    posts_per_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Messages, edits and reactions that one user may post a second in the long run; "
+            "raise it for programs that report a lot.",
+        ),
+    ] = 20
+    posts_at_once: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="How many one user may post at once after a pause, such as what was written without a network.",
+        ),
+    ] = 300
 
 
 class SignInSection(Section, frozen=True):

@@ -32,9 +32,13 @@ class PaceKeeper:
     """Who may go on, and who must wait how long. Times are Unix milliseconds; a clock that is set back gives nobody anything."""
 
     def __init__(self, pace: Pace) -> None:
+        self._buckets: dict[UserId, _Bucket] = {}
+        self.use(pace)
+
+    def use(self, pace: Pace) -> None:
+        """Go over to another pace; whoever had used up theirs waits for the new one to fill."""
         self._per_ms = pace.per_s / 1000
         self._burst = pace.burst
-        self._buckets: dict[UserId, _Bucket] = {}
 
     def take(self, user: UserId, now_ms: int) -> None:
         """Count one. Raises RequestRefused(SLOW_DOWN) with the time after which there is room."""
