@@ -48,7 +48,7 @@ class FoundServer(Struct, frozen=True):
     """Where a server says it is. Not proven."""
 
     addresses: tuple[str, ...]
-    """IP addresses, IPv4 first; link-local ones with their scope."""
+    """IP addresses in the order in which to try them, always the same: IPv4 first, link-local ones (with their scope) last."""
     port: int
     organisation: str = ""
     organisation_id: bytes = b""
@@ -217,8 +217,7 @@ def local_addresses() -> list[str]:
             address = ipaddress.ip_address(text)
             if not (address.is_loopback or address.is_link_local or address.is_multicast):
                 found.append(address)
-    found.sort(key=lambda address: (address.version, int(address)))
-    return list(dict.fromkeys(str(address) for address in found))[:MAX_ADDRESSES]
+    return sorted({str(address) for address in found}, key=_place)[:MAX_ADDRESSES]
 
 
 def cut_text(text: str) -> str:
@@ -230,7 +229,7 @@ def read_announcement(
     addresses: Iterable[str], port: int | None, properties: dict[str, str | None]
 ) -> FoundServer | None:
     """What somebody announced, bounded and cleaned; None when there is no address to try."""
-    usable = tuple(dict.fromkeys(filter(_is_address, addresses)))[:MAX_ADDRESSES]
+    usable = tuple(sorted(filter(_is_address, set(addresses)), key=_place))[:MAX_ADDRESSES]
     if not usable or port is None or not 0 < port < 65536:
         return None
     organisation = "".join(
@@ -263,6 +262,12 @@ async def _close(opened: AsyncZeroconf) -> None:
     except (TimeoutError, OSError, zeroconf.Error):
         pass
     await opened.async_close()
+
+
+def _place(text: str) -> tuple[bool, int, int, str]:
+    """Where an address stands among others; the records of an answer come in any order (RFC 1034 section 3.6)."""
+    address = ipaddress.ip_address(text)
+    return address.is_link_local, address.version, int(address), text
 
 
 def _is_address(text: str) -> bool:

@@ -22,6 +22,14 @@ def test_an_announcement_is_read() -> None:
     assert found == FoundServer(("192.0.2.7", "fe80::1%2"), 7370, "Example", IDENTITY, 1)
 
 
+def test_the_order_of_the_addresses_does_not_depend_on_that_of_the_answer() -> None:
+    wanted = ("192.0.2.7", "192.0.2.10", "169.254.1.1", "2001:db8::7", "fe80::1%2")
+    for addresses in (wanted, wanted[::-1], (*wanted, *wanted)):
+        found = read_announcement(addresses, 7370, {})
+        assert found is not None
+        assert found.addresses == (*wanted[:2], wanted[3], wanted[2], wanted[4])
+
+
 @pytest.mark.parametrize(
     ("addresses", "port"),
     [([], 7370), (["host"], 7370), (["192.0.2.7"], 0), (["192.0.2.7"], None)],
