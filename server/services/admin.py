@@ -6,6 +6,7 @@ import logging
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from protocol import limits
@@ -81,6 +82,7 @@ class Admin:
         self, caller: Caller, request: wire.ChangeDirectory
     ) -> wire.DirectoryChanged:
         """Carry out changes, all or none, one request after the other. Raises RequestRefused, naming the change and the reason."""
+        self._check_administers(caller)
         await self._take_turn()
         try:
             return await self._change(caller, request)
@@ -92,9 +94,7 @@ class Admin:
     ) -> wire.AdminDirectory:
         """A page of everything that the caller administers. Raises RequestRefused."""
         tree = self._directory.tree
-        rights = Rights(tree, caller.user)
-        if not any(map(rights.is_administrator, _LISTING)):
-            rights.check_everywhere(Permission.ADMIN_PEOPLE)
+        rights = self._check_administers(caller)
         after = tree.people[request.after].key if request.after in tree.people else 0
         keys = _administered(tree, rights)
         start = bisect_right(keys, after)
@@ -145,6 +145,13 @@ class Admin:
             directory_version=self._directory.version,
         )
 
+    def _check_administers(self, caller: Caller) -> Rights:
+        """Whether the caller administers any part of the directory. To others nothing is said of any record."""
+        rights = Rights(self._directory.tree, caller.user)
+        if not any(map(rights.is_administrator, _LISTING)):
+            rights.check_everywhere(Permission.ADMIN_PEOPLE)
+        return rights
+
     async def _take_turn(self) -> None:
         """Wait until no other request changes the directory: each is built on what the one before left."""
         if self._waiting >= MAX_WAITING:
@@ -181,7 +188,8 @@ class Admin:
         )
 
     async def _draft(self, base: OrgTree, user: UserId, request: wire.ChangeDirectory) -> Draft:
-        draft = Draft(base, user, self._policy.current.password_min_chars)
+        may_see = partial(self._directory.may_see, user)
+        draft = Draft(base, user, self._policy.current.password_min_chars, may_see)
         begun = self._clock.now()
         for index, change in enumerate(request.changes):
             with _named(index, change):

@@ -45,13 +45,18 @@ class ChatRules:
 
     # Taking part
 
+    @staticmethod
+    def check_knows(conversation: Conversation, user: UserId) -> None:
+        """Whether the user belongs or has belonged to a conversation; to anybody else it does not exist, whatever they ask."""
+        if conversation.find(user) is None:
+            raise RequestRefused(ErrorCode.NOT_FOUND, "There is no such conversation.")
+
     def member(self, conversation: Conversation, user: UserId) -> Membership:
         """The user's part in a conversation to which they belong."""
+        self.check_knows(conversation, user)
         member = conversation.members.get(user)
         if member is None:
-            if user in conversation.former:
-                raise _forbidden("You are not a member of this conversation any more.")
-            raise RequestRefused(ErrorCode.NOT_FOUND, "There is no such conversation.")
+            raise _forbidden("You are not a member of this conversation any more.")
         return member
 
     def check_may_open(self, user: UserId, peer: UserId) -> None:

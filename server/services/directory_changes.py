@@ -2,7 +2,6 @@
 """One request's changes of the directory, tried out on a copy: each is checked against the rights of who asks and against the
 state that the changes before it have left. Pure; admin.py makes it durable."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from protocol.messages.admin import Permission
 from protocol.messages.people import Department, Person, Place
 from server.services import permissions
 from server.services.anchors import Anchors
+from server.services.names import check_login, check_name
 from server.services.organisation import (
     ADMINISTRATOR,
     ALL_PERMISSIONS,
@@ -30,14 +30,19 @@ from server.services.permissions import Rights
 
 MAX_PASSWORDS_PER_REQUEST: Final = 500
 """Each costs some 30 ms of hashing; the answer must come before the client gives up (REQUEST_TIMEOUT_S)."""
-_UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Control characters, line ends, and marks that turn the direction of the text around a name."""
 
 
 class Draft:
     """What the org tree would be after some changes, and what they come to."""
 
-    def __init__(self, base: OrgTree, user: UserId, password_min_chars: int) -> None:
+    def __init__(
+        self,
+        base: OrgTree,
+        user: UserId,
+        password_min_chars: int,
+        may_see: Callable[[UserId], bool] = lambda user: True,
+    ) -> None:
+        """``may_see``: whether ``user`` may know of somebody. Whom they neither know of nor administer is not there for them."""
         self.base = base
         self.tree = base.copy()
         self.tree.version += 1
@@ -55,6 +60,7 @@ class Draft:
         self.rules_changed = False
         self._rights = Rights(self.tree, user)
         self._password_min_chars = password_min_chars
+        self._may_see = may_see
         self._anchors = Anchors(self.tree)
         self._ways: Mapping[type[Any], Callable[[Any], bool | None]] = {
             wire.PutDepartment: self._put_department,
@@ -106,7 +112,7 @@ class Draft:
                 self._rights.check_parent(old.department.parent)
             self._rights.check_parent(change.parent)
             self._check_fits_below(change.id, change.parent)
-        _check_name(change.name)
+        check_name(change.name)
         conversation = department_conversation_id(change.id) if change.has_conversation else None
         department = Department(
             id=change.id,
@@ -129,9 +135,10 @@ class Draft:
     def _remove_department(self, change: wire.RemoveDepartment) -> bool:
         tree = self.tree
         old = tree.departments.get(change.id)
+        # Before it is said whether there is such a department: it may be one that nobody here may know of.
+        self._rights.check_department(change.id)
         if old is None:
             raise _not_found("department", change.id)
-        self._rights.check_department(change.id)
         self._rights.check_parent(old.department.parent)
         name = old.department.name
         if tree.children_of(change.id):
@@ -149,17 +156,19 @@ class Draft:
     def _put_person(self, change: wire.PutPerson) -> bool | None:
         tree = self.tree
         old = tree.people.get(change.id)
+        if old is not None and not self._knows(old.person):
+            raise _conflict("The id is another record's; make a new one.")
         person = _person_of(change)
         is_reanchored = old is not None and (
             (old.source, old.anchor) != (change.source, change.anchor)
         )
-        self._check_places(change.places)
         self._rights.check_person(old.person if old else None, person, is_reanchored=is_reanchored)
+        self._check_places(change.places)
         if old is not None and old.person == person and not is_reanchored:
             return None
-        _check_name(change.name)
+        check_name(change.name)
         self._check_login(change)
-        is_moved = old is None or old.person.places != person.places
+        is_moved = old is None or _seats_of(old.person) != _seats_of(person)
         entry = PersonEntry(
             key=old.key if old else tree.next_key,
             person=person,
@@ -204,7 +213,7 @@ class Draft:
         if role.id == EVERYONE and not role.is_for_everyone:
             raise _invalid("The built-in role of everyone can't be taken from anyone.")
         self._rights.check_role(old, role)
-        _check_name(role.name)
+        check_name(role.name)
         known = {*ALL_PERMISSIONS, *(old.permissions if old else ())}
         if unknown := [permission for permission in role.permissions if permission not in known]:
             raise _invalid(f"There is no permission {unknown[0]!r}.")
@@ -311,19 +320,20 @@ class Draft:
 
     def _check_login(self, change: wire.PutPerson) -> None:
         login = change.login
-        if _UNSHOWABLE.search(login) or login != login.strip():
-            raise _invalid("The login has spaces around it, or characters that nobody can type.")
+        check_login(login)
         owner = self.tree.who_has_login(login)
         if owner is not None and owner != change.id:
-            raise _conflict(f"The login {login} is {self.tree.people[owner].person.name}'s.")
+            person = self.tree.people[owner].person
+            whose = f"{person.name}'s" if self._knows(person) else "somebody else's"
+            raise _conflict(f"The login {login} is {whose}.")
 
     def _check_grant(self, grant: wire.RoleGrant) -> None:
         person = self._person(grant.user)
         if grant.role not in self.tree.roles:
             raise _not_found("role", grant.role)
+        self._rights.check_grant(grant, person)
         if grant.department is not None and grant.department not in self.tree.departments:
             raise _not_found("department", grant.department)
-        self._rights.check_grant(grant, person)
 
     def _check_governed(self) -> None:
         if not permissions.is_governed(self.tree):
@@ -331,9 +341,17 @@ class Draft:
 
     def _person(self, user: UserId) -> Person:
         entry = self.tree.people.get(user)
-        if entry is None:
+        if entry is None or not self._knows(entry.person):
             raise _not_found("person", user)
         return entry.person
+
+    def _knows(self, person: Person) -> bool:
+        """Whether who asks may know of the person: as an administrator, as anybody may, or for having just made them."""
+        return (
+            person.id not in self.base.people
+            or self._rights.administers(person)
+            or self._may_see(person.id)
+        )
 
     def _drop_grants(self, is_void: Callable[[wire.RoleGrant], bool]) -> None:
         for grants in list(self.tree.grants.values()):
@@ -371,9 +389,9 @@ def _person_of(change: wire.PutPerson) -> Person:
     )
 
 
-def _check_name(name: str) -> None:
-    if not name.strip() or _UNSHOWABLE.search(name):
-        raise _invalid("The name is empty or has characters that can't be shown.")
+def _seats_of(person: Person) -> set[DepartmentId]:
+    """Where the person sits: what decides, with roles, whom they see and who sees them."""
+    return {place.department for place in person.places}
 
 
 def _not_found(what: str, id: bytes) -> RequestRefused:

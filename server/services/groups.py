@@ -97,6 +97,7 @@ class Groups:
     async def change_members(self, caller: Caller, request: ChangeMembers) -> Posted:
         """Add and remove members; removing oneself is leaving."""
         async with self._rooms.turn(request.conversation) as conversation:
+            self._rules.check_knows(conversation, caller.user)
             before = await self._journal.posted_before(conversation, request.id, caller.user)
             if before is not None:
                 return before
@@ -127,6 +128,7 @@ class Groups:
         """Change members' roles; who makes somebody else the owner becomes an admin."""
         role = request.role.value
         async with self._rooms.turn(request.conversation) as conversation:
+            self._rules.check_knows(conversation, caller.user)
             before = await self._journal.posted_before(conversation, request.id, caller.user)
             if before is not None:
                 return before
@@ -147,6 +149,7 @@ class Groups:
     async def change_group(self, caller: Caller, request: ChangeGroup) -> Posted:
         """Rename a group, or say who writes in it."""
         async with self._rooms.turn(request.conversation) as conversation:
+            self._rules.check_knows(conversation, caller.user)
             before = await self._journal.posted_before(conversation, request.id, caller.user)
             if before is not None:
                 return before

@@ -189,6 +189,7 @@ class Messages:
         id = request.id
         asking = caller.session if isinstance(request, Post) else None
         async with self._rooms.turn(request.conversation) as conversation:
+            self._rules.check_knows(conversation, caller.user)
             if (
                 self._journal.recall(id)
                 or may_be_known

@@ -5,6 +5,7 @@ A permission is held everywhere or over subtrees of departments. Nobody gives, t
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.ids import DepartmentId, RoleId, UserId
@@ -12,6 +13,12 @@ from protocol.messages.admin import Permission, Role, RoleGrant
 from protocol.messages.people import Person, Place
 from server.services.caller import OPERATOR
 from server.services.organisation import ALL_PERMISSIONS, OrgTree
+
+_OVER_PEOPLE: Final = (
+    Permission.ADMIN_PEOPLE,
+    Permission.ADMIN_ROLES,
+    Permission.ADMIN_SESSIONS,
+)
 
 
 def has_permission(
@@ -79,6 +86,10 @@ class Rights:
         return self.covers(permission, None) or any(
             self.covers(permission, place.department) for place in person.places
         )
+
+    def administers(self, person: Person) -> bool:
+        """Whether the person is in the reach of any permission of administrators."""
+        return any(self.reaches(permission, person) for permission in _OVER_PEOPLE)
 
     def holds_all_of(self, user: UserId) -> bool:
         """Whether everything that the other user may do, this one may do too, as far and farther."""

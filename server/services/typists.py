@@ -5,6 +5,7 @@ from typing import Final
 
 from protocol.errors import RequestRefused
 from protocol.ids import ConversationId, UserId
+from protocol.limits import TYPING_INTERVAL_S
 from protocol.messages.chat import Typing, TypingNow
 from server.services.audience import Audience
 from server.services.caller import Caller
@@ -14,8 +15,6 @@ from server.services.conversation import Conversation
 from server.services.doors import Spawn
 from server.services.rooms import Rooms
 
-EVERY_S: Final = 3.0
-"""One note of a person and conversation is passed on in this time; the others are dropped."""
 MAX_MEMBERS: Final = 50
 """In larger groups somebody always writes, and nobody wants to know."""
 MAX_REMEMBERED: Final = 20_000
@@ -59,7 +58,7 @@ class Typists:
         if member is None or len(conversation.members) > MAX_MEMBERS:
             return
         key = (conversation.id, user)
-        if now - self._told.get(key, -EVERY_S) < EVERY_S:
+        if now - self._told.get(key, -TYPING_INTERVAL_S) < TYPING_INTERVAL_S:
             return
         try:
             self._rules.check_may_post(conversation, member)
@@ -78,7 +77,7 @@ class Typists:
 
     def _remember(self, key: tuple[ConversationId, UserId], now: float) -> None:
         if len(self._told) >= MAX_REMEMBERED:
-            self._told = {k: at for k, at in self._told.items() if now - at < EVERY_S}
+            self._told = {k: at for k, at in self._told.items() if now - at < TYPING_INTERVAL_S}
             if len(self._told) >= MAX_REMEMBERED:
                 self._told = {}
         self._told[key] = now

@@ -45,6 +45,7 @@ class Watchers:
         """Replace what a session looks at; the people of it whom its user may see now."""
         self.unwatch(session)
         tree = self._directory.tree
+        view = self._directory.visibility.view_of(user)
         # The directory's own objects are kept, not the request's copies of the same ids.
         known = dict.fromkeys(tree.people[u].person.id for u in users if u in tree.people)
         units = dict.fromkeys(
@@ -57,7 +58,8 @@ class Watchers:
             self._of_user.setdefault(watched, set()).add(watch)
         for department in watch.departments:
             self._of_department.setdefault(department, set()).add(watch)
-            known.update(dict.fromkeys(tree.seated_in(department)))
+            if self._is_shown(department, view):
+                known.update(dict.fromkeys(tree.seated_in(department)))
         return list(self._visible(user, known))
 
     def unwatch(self, session: SessionId) -> None:
@@ -94,10 +96,8 @@ class Watchers:
             key = self._key(watch, units, users)
             visible = seen.get(key)
             if visible is None:
-                union = dict.fromkeys(users)
-                for department in units:
-                    union.update(dict.fromkeys(by_department[department]))
-                visible = seen[key] = tuple(self._seen(key[0], key[1], union))
+                changed_for = self._of_these(key, by_department)
+                visible = seen[key] = tuple(self._seen(key[0], key[1], changed_for))
             groups.setdefault(visible, []).append(watch.session)
         for visible, sessions in groups.items():
             if visible:
@@ -115,6 +115,22 @@ class Watchers:
         # Who is hidden from their own kind sees themselves all the same.
         viewer = None if visibility.sees(view, entry) else watch.user
         return view, viewer, departments, users
+
+    def _of_these(
+        self, key: _Key, by_department: Mapping[DepartmentId, list[UserId]]
+    ) -> Iterable[UserId]:
+        """The people that the sessions with this key look at, by themselves or with a department."""
+        view, _, departments, users = key
+        union = dict.fromkeys(users)
+        for department in departments:
+            if self._is_shown(department, view):
+                union.update(dict.fromkeys(by_department[department]))
+        return union
+
+    def _is_shown(self, department: DepartmentId, view: View | None) -> bool:
+        """Whether one may know who sits in the department, of the people whom one may see."""
+        hidden = self._directory.visibility.hidden_departments
+        return view is None or department not in hidden(view)
 
     def _visible(self, viewer: UserId, users: Iterable[UserId]) -> Iterable[UserId]:
         visibility = self._directory.visibility
