@@ -84,7 +84,8 @@ class Announcer:
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         """``interfaces``: only by way of these addresses; otherwise all. ``list_addresses``: the addresses to announce."""
-        self._announced = announced
+        self.announced = announced
+        """May be replaced at any time, from any thread: the network is told at the next look."""
         self._interfaces = list(interfaces)
         self._list_addresses = list_addresses or local_addresses
         self._poll_interval_s = poll_interval_s
@@ -102,34 +103,41 @@ class Announcer:
 
     async def _announce(self, addresses: SettledAddresses) -> None:
         responder = _open(self._interfaces)
+        told = self.announced
         try:
-            info = self._service_info(addresses.current)
+            info = _service_info(told, addresses.current)
             await (await responder.async_register_service(info, allow_name_change=True))
             log.info("announced in the local network as %s", info.name)
             while True:
                 await asyncio.sleep(self._poll_interval_s)
-                if addresses.look(self._list_addresses()):
+                has_moved = addresses.look(self._list_addresses())
+                if has_moved:
                     log.info("the machine's addresses changed: announced anew")
                     await responder.async_update_interfaces()
-                    info = self._service_info(addresses.current, info.name)
+                if has_moved or told is not self.announced:
+                    told = self.announced
+                    info = _service_info(told, addresses.current, info.name)
                     await (await responder.async_update_service(info))
         finally:
             await _close(responder)
 
-    def _service_info(self, addresses: Iterable[str], name: str = "") -> AsyncServiceInfo:
-        identity = self._announced.organisation_id.hex()
-        return AsyncServiceInfo(
-            SERVICE_TYPE,
-            name or f"Lanyard {identity[:8]}.{SERVICE_TYPE}",
-            port=self._announced.port,
-            server=f"lanyard-{identity[:16]}.local.",
-            parsed_addresses=list(addresses)[:MAX_ADDRESSES],
-            properties={
-                "org": cut_text(self._announced.organisation),
-                "id": identity,
-                "v": str(self._announced.version),
-            },
-        )
+
+def _service_info(
+    announced: Announced, addresses: Iterable[str], name: str = ""
+) -> AsyncServiceInfo:
+    identity = announced.organisation_id.hex()
+    return AsyncServiceInfo(
+        SERVICE_TYPE,
+        name or f"Lanyard {identity[:8]}.{SERVICE_TYPE}",
+        port=announced.port,
+        server=f"lanyard-{identity[:16]}.local.",
+        parsed_addresses=list(addresses)[:MAX_ADDRESSES],
+        properties={
+            "org": cut_text(announced.organisation),
+            "id": identity,
+            "v": str(announced.version),
+        },
+    )
 
 
 async def find_servers(

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import Final
 
+import msgspec
+
 from p2p.mdns import FAREWELL_TIMEOUT_S, Announced, Announcer
 
 log = logging.getLogger("lanyard.announce")
@@ -27,6 +29,11 @@ class Announcement:
         """Begin; returns at once."""
         self._task = self._loop.create_task(self._announcer.run())
         self._thread.start()
+
+    def rename(self, organisation: str) -> None:
+        """Announce another name from now on; the network hears of it within seconds."""
+        announced = self._announcer.announced
+        self._announcer.announced = msgspec.structs.replace(announced, organisation=organisation)
 
     def stop(self) -> None:
         """Say farewell. Blocks for a second as a rule, STOP_TIMEOUT_S at most: call it in a thread."""

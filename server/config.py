@@ -10,9 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from protocol import limits
+from protocol.version import DEFAULT_PORT
 
-DEFAULT_PORT: Final = 7370
-"""Not assigned to any other service by IANA."""
 EVERYWHERE: Final = "*"
 """In ``listen.addresses``: all IPv4 and IPv6 addresses of the machine."""
 

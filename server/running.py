@@ -65,8 +65,11 @@ class Ready(Struct, frozen=True):
         return f"ready: {self.organisation} on {where}; fingerprint {fingerprint}"
 
 
-class Stoppable(Protocol):
-    """Something that runs beside the reactor."""
+class Beside(Protocol):
+    """The announcement, which runs beside the reactor."""
+
+    def rename(self, organisation: str) -> None:
+        """The organisation has another name."""
 
     def stop(self) -> None:
         """End it; may block for a few seconds."""
@@ -96,7 +99,7 @@ class RunningServer:
         self._config = Config()
         self._app: App | None = None
         self._control: Control | None = None
-        self._announcement: Stoppable | None = None
+        self._announcement: Beside | None = None
         self._timers: dict[str, Any] = {}
         self._stop_wanted: Deferred[None] = Deferred()
         self._is_busy = False
@@ -241,6 +244,8 @@ class RunningServer:
         )
         app.use(config)
         self._config = config
+        if self._announcement is not None:
+            self._announcement.rename(config.organisation.name)
         self._log.use(config.log)
         for line in lines:
             log.info("reloaded %s", line)

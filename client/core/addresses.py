@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from client.core.errors import BadAddress
-
-DEFAULT_PORT: Final = 7370
-"""Where a server listens when its administrator did not say otherwise."""
+from protocol.version import DEFAULT_PORT
 
 _HOST: Final = re.compile(r"(?!-)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?", re.UNICODE)
 

@@ -22,13 +22,13 @@ from protocol.messages.admin import (
     RoleGrant,
     SetPassword,
 )
+from protocol.version import DEFAULT_PORT
 from server import authority, config_file
 from server.authority import read_certificate_file
 from server.commands import passwords
 from server.commands.arguments import Commands, UsageError
 from server.commands.outcome import Outcome
 from server.config import (
-    DEFAULT_PORT,
     CertificateSection,
     Config,
     ListenSection,
