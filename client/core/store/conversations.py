@@ -232,6 +232,20 @@ def move_receipts(db: Db, key: int, receipts: Iterable[Receipt]) -> None:
     )
 
 
+def advance_receipts(db: Db, key: int, receipts: Iterable[Receipt]) -> set[UserId]:
+    """The same of those alone whose cursors are known here; whose moved."""
+    moved = set()
+    for one in receipts:
+        done = db.execute(
+            "UPDATE receipt SET delivered = max(delivered, ?), read = max(read, ?)"
+            " WHERE conversation = ? AND user = ? AND (delivered < ? OR read < ?)",
+            (one.delivered, one.read, key, one.user, one.delivered, one.read),
+        )
+        if done.rowcount:
+            moved.add(one.user)
+    return moved
+
+
 def remove_receipts(db: Db, key: int, users: Iterable[UserId]) -> None:
     """These are no members any more."""
     db.executemany(

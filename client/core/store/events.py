@@ -13,7 +13,7 @@ import msgspec
 
 from client.core import ranges
 from client.core.ranges import Runs
-from client.core.store import conversations
+from client.core.store import conversations, meta
 from client.core.store.conversations import Conversation
 from client.core.store.database import Db
 from protocol.codec import decode_content, encode_content
@@ -54,6 +54,8 @@ class Taken(msgspec.Struct):
     """Numbers that became the gapless end of what was published so far."""
     has_gap: bool = False
     """Numbers are missing just below what came."""
+    seen_by: set[UserId] = msgspec.field(default_factory=set)
+    """Others whose cursors moved, because they wrote."""
 
 
 class _Read(msgspec.Struct):
@@ -92,6 +94,7 @@ def take_events(
         _apply_changes(db, me, row, fresh, as_of, taken)
         _confirm_posts(db, me, fresh, taken)
         _follow(db, me, row, fresh)
+        taken.seen_by = _follow_senders(db, me, row, fresh)
     settle_cursors(db, me, row, runs, taken)
     conversations.write(db, row)
     return taken
@@ -342,6 +345,22 @@ def _follow(db: Db, me: UserId, row: Conversation, fresh: Sequence[_Read]) -> No
             row.read = event.seq
             row.read_ordinal = event.ordinal
             row.mentions = 0 if row.read == row.head else row.mentions
+
+
+def _follow_senders(db: Db, me: UserId, row: Conversation, fresh: Sequence[_Read]) -> set[UserId]:
+    """Whoever writes has everything before it: no receipts are pushed for that. Returns whose cursors moved."""
+    wrote = {
+        read.event.sender: read.event.seq
+        for read in fresh
+        if read.event.sender != me and _moves_cursors(read.content)
+    }
+    if not wrote:
+        return set()
+    account = meta.load(db, meta.ACCOUNT)
+    has_read = account is None or account.policy.has_read_receipts
+    return conversations.advance_receipts(
+        db, row.key, [Receipt(user, seq, seq if has_read else 0) for user, seq in wrote.items()]
+    )
 
 
 def _moves_cursors(content: EventContent | None) -> bool:

@@ -54,6 +54,8 @@ class Landing(msgspec.Struct):
             self.changed.setdefault(taken.conversation, set()).update(taken.changed)
         self.sent += ((taken.conversation, post, seq) for post, seq in taken.confirmed.items())
         self.has_gaps |= taken.has_gap
+        if taken.seen_by:
+            self.receipts.setdefault(taken.conversation, set()).update(taken.seen_by)
         if taken.arrived is not None:
             views = timeline.messages_between(db, me, taken.key, *taken.arrived)
             fresh = tuple(view for view in views if view.id not in taken.confirmed)
