@@ -13,11 +13,14 @@ REQUIRES = [
     "argon2-cffi>=25.1,<26",
     "cryptography>=48,<51",
     "dnspython>=2.8,<3",
+    "ifaddr>=0.2,<0.3",
     "msgspec>=0.20,<0.23",
     "peewee>=4.5,<5",
     "platformdirs>=4.5,<5",
     "twisted>=26.4,<27",
+    "wcwidth>=0.2.13,<0.10",
     "zeroconf>=0.150,<0.160",  # before 0.150 any neighbour can fill its memory
+    "zope.interface>=7,<9",
     "zstandard>=0.25,<0.26",
 ]
 
@@ -35,6 +38,7 @@ TEST = [
     "hypothesis>=6.150,<7",
     "import-linter>=2.14,<3",
     "mypy>=2,<3",
+    "packaging>=25,<28",
     "pytest>=9,<10",
     "pytest-timeout>=2.4,<3",
     "ruff>=0.17,<0.18",

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = ["protocol", "server", "client", "p2p", "remote", "ldapsync", "installer"]
 FOLDERS = [*SHIPPED, "bench", "tests", "docs"]
 
-LONGEST_FILE_LINES = 470
+LONGEST_FILE_LINES = 420
 
 # A file that no test file imports by name, and the tests that nevertheless run it. Keep it short.
 COVERED_BY: dict[str, str] = {}

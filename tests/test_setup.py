@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
 import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
 from email import message_from_string
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -40,6 +43,21 @@ def test_every_file_is_in_it(wheel: ZipFile) -> None:
     assert packed == wanted
 
 
+def test_it_asks_for_every_package_that_it_imports(wheel: ZipFile) -> None:
+    about = message_from_string(_dist_info(wheel, "METADATA"))
+    asked = {re.split(r"[^\w.-]", line)[0].lower() for line in about.get_all("Requires-Dist", [])}
+    distributions = packages_distributions()
+    imported = {
+        name
+        for path in wheel.namelist()
+        if path.endswith(".py")
+        for name in _imports(wheel.read(path).decode())
+        if name not in {*sys.stdlib_module_names, *SHIPPED}
+    }
+    missing = {name for name in imported if not asked & {d.lower() for d in distributions[name]}}
+    assert not missing, f"setup.py does not name what these are imported from: {missing}"
+
+
 def test_its_programs_start_here(wheel: ZipFile) -> None:
     programs = ConfigParser()
     programs.read_string(_dist_info(wheel, "entry_points.txt"))
@@ -59,3 +77,10 @@ def test_it_says_what_it_is(wheel: ZipFile) -> None:
 
 def _dist_info(wheel: ZipFile, name: str) -> str:
     return wheel.read(f"lanyard-0.1.0.dist-info/{name}").decode()
+
+
+def _imports(source: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(source)))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    froms = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in plain | froms}

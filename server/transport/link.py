@@ -10,8 +10,6 @@ All links share one pair of memory BIOs. Between two calls into OpenSSL both are
 and what it makes is taken out at once. This saves some KB for each connection, and the buffers stay in the processor's cache.
 """
 
-import enum
-import errno
 import logging
 import socket
 import ssl
@@ -19,46 +17,20 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from server.transport.poll import READABLE, WRITABLE, Poll
+from server.transport.poll import READABLE, WRITABLE
+from server.transport.wires import BY_PEER, Receiver, Stage, Wires, reason_of
 
 log = logging.getLogger("lanyard.transport")
 
-RECEIVE_BYTES: Final = 64 << 10
-"""Taken from one socket in one turn: no single uploader keeps the others waiting."""
 SEND_BYTES: Final = 64 << 10
 """Encrypted at once: the shared buffer keeps the largest size that it ever needed."""
+CHOKE_BYTES: Final = 8 << 20
+"""Unsent bytes above which nothing more is read: who does not take the answers has no more questions answered. Twice what makes
+a session give up pushing, so that a slow reader is first left behind, and only one that goes on asking is choked."""
 _MAX_RECORD_BYTES: Final = 16 << 10
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_PEER_IS_GONE: Final = frozenset(
-    {errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH}
-)
-_BY_PEER: Final = "closed by the peer"
 _BY_US: Final = "closed here"
 _FAULT: Final = "a fault of the server"
-
-
-class Receiver(Protocol):
-    """What stands behind a link. What it raises closes its link and nobody else's."""
-
-    def received(self, data: bytes) -> None:
-        """Bytes came in."""
-
-    def drained(self) -> None:
-        """The kernel has taken everything after it had refused to for a while."""
-
-    def lost(self, reason: str) -> None:
-        """The connection is gone; called once, never from inside a call to the link."""
-
-
-class Stage(enum.IntEnum):
-    """How far a link has come; it only ever goes down this list."""
-
-    HANDSHAKE = 0
-    OPEN = 1
-    FLUSHING = 2
-    LINGERING = 3
-    GONE = 4
-
 
 # Looked up here, a member costs a third of what it costs in its class; the hot path asks three times.
 _HANDSHAKE: Final = Stage.HANDSHAKE
@@ -66,17 +38,6 @@ _OPEN: Final = Stage.OPEN
 _FLUSHING: Final = Stage.FLUSHING
 _LINGERING: Final = Stage.LINGERING
 _GONE: Final = Stage.GONE
-
-
-class Wires:
-    """What all links have in common: the poll, and the buffers that stand empty between two calls."""
-
-    def __init__(self, poll: Poll) -> None:
-        self.poll = poll
-        self.buffer = bytearray(RECEIVE_BYTES)
-        self.view = memoryview(self.buffer)
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
 
 
 class Owner(Protocol):
@@ -106,7 +67,7 @@ class Link:
         "_backlog_at",
         "_chunks",
         "_descriptor",
-        "_is_paused",
+        "_is_choked",
         "_owner",
         "_receiver",
         "_socket",
@@ -140,10 +101,10 @@ class Link:
         self._owner = owner
         self._receiver: Receiver | None = None
         self._tls = context.wrap_bio(wires.incoming, wires.outgoing, server_side=True)
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | memoryview] = []
         self._backlog = b""
         self._backlog_at = 0
-        self._is_paused = False
+        self._is_choked = False
         self._stash = b""
         wires.poll.add(self._descriptor, self)
 
@@ -158,6 +119,9 @@ class Link:
             self._wires.poll.send_later(self)
         chunks.append(data)
         self.pending_bytes += len(data)
+        if self.pending_bytes > CHOKE_BYTES and not self._is_choked:
+            self._is_choked = True
+            self._poll_for_what_we_need()
 
     def peer_certificate(self) -> bytes | None:
         """The client's certificate (DER) when it showed one; then the organisation's authority has vouched for it."""
@@ -168,19 +132,6 @@ class Link:
         if not self.is_signed_in and self.stage is _OPEN:
             self.is_signed_in = True
             self._owner.signed_in(self)
-
-    def pause(self) -> None:
-        """Stop reading; the kernel's buffer and then the peer have to wait."""
-        if self.stage is _OPEN and not self._is_paused:
-            self._is_paused = True
-            self._poll_for_what_we_need()
-
-    def resume(self) -> None:
-        """Read again."""
-        if self.stage is _OPEN and self._is_paused:
-            self._is_paused = False
-            self._poll_for_what_we_need()
-            self._wires.poll.call_later(self._read_what_waits)
 
     def close(self, reason: str = _BY_US) -> None:
         """Send what was written, then close in order; ``lost`` follows."""
@@ -210,7 +161,7 @@ class Link:
         """The socket can be read or written, or has failed."""
         stage = self.stage
         if stage is _OPEN and mask == READABLE:
-            if not self._is_paused:
+            if not self._is_choked:
                 self._receive()
             return
         if mask & ~(READABLE | WRITABLE) and self._is_deaf():
@@ -228,22 +179,32 @@ class Link:
 
     def send_written(self) -> None:
         """Encrypt and send what was written in this turn."""
-        stage = self.stage
-        if self._backlog or (stage is not _OPEN and stage is not _FLUSHING):
+        stage, chunks = self.stage, self._chunks
+        if stage is not _OPEN and stage is not _FLUSHING:
             return
-        chunks = self._chunks
-        if chunks:
-            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            chunks.clear()
+        while chunks and not self._backlog:
+            if len(chunks) == 1 or len(chunks[0]) > SEND_BYTES:
+                data = chunks.pop(0)
+            else:
+                data = b"".join(chunks)
+                chunks.clear()
+            self.pending_bytes -= len(data)
             self._encrypt_and_send(data)
-        if self.stage is _FLUSHING and not self._backlog:
+        if self._backlog:
+            return
+        if self.stage is _FLUSHING:
             self._say_goodbye()
+        elif self._is_choked and self.stage is _OPEN:
+            self._is_choked = False
+            self._poll_for_what_we_need()
+            self._wires.poll.call_later(self._read_what_waits)
 
     # Receiving
 
     def _is_deaf(self) -> bool:
         """Whether nothing is to be read now."""
-        return self._is_paused or self.stage in (_FLUSHING, _GONE)
+        stage = self.stage
+        return stage is _FLUSHING or stage is _GONE or (self._is_choked and stage is _OPEN)
 
     def _receive(self) -> None:
         wires = self._wires
@@ -252,10 +213,10 @@ class Link:
         except BlockingIOError:
             return
         except OSError as error:
-            self._lose_by(error)
+            self._drop(reason_of(error))
             return
         if not size:
-            self._drop(_BY_PEER)
+            self._drop(BY_PEER)
         elif self.stage is not _LINGERING:
             self._take(wires.view[:size])
 
@@ -268,7 +229,7 @@ class Link:
         incoming.write(data)
         if self.stage is _OPEN or self._shake_hands():
             self._decrypt()
-        if incoming.pending:  # paused, or at its end
+        if incoming.pending:  # choked, or at its end
             self._stash = incoming.read()
         if outgoing.pending:  # the handshake, or an answer of TLS itself such as a key update
             self._send_what_openssl_says()
@@ -283,10 +244,10 @@ class Link:
             while incoming.pending or pending():
                 data = read(incoming.pending or _MAX_RECORD_BYTES)
                 if not data:
-                    self.close(_BY_PEER)
+                    self.close(BY_PEER)
                     return
                 receiver.received(data)
-                if self.stage is not _OPEN or self._is_paused:
+                if self.stage is not _OPEN or self._is_choked:
                     return
         except ssl.SSLWantReadError:
             pass
@@ -297,8 +258,8 @@ class Link:
             self.abort(_FAULT)
 
     def _read_what_waits(self) -> None:
-        """After a pause: go on with what was received before it."""
-        if self.stage is _OPEN and not self._is_paused:
+        """No longer choked: go on with what was received before."""
+        if self.stage is _OPEN and not self._is_choked:
             self._take(b"")
 
     def _shake_hands(self) -> bool:
@@ -323,7 +284,9 @@ class Link:
 
     # Sending
 
-    def _encrypt_and_send(self, data: bytes) -> None:
+    def _encrypt_and_send(self, data: bytes | memoryview) -> None:
+        """Send data until the kernel takes no more; what was not encrypted by then goes back to the front."""
+        rest = data
         try:
             if len(data) <= SEND_BYTES:
                 self._tls.write(data)
@@ -337,9 +300,8 @@ class Link:
         except ssl.SSLError as error:
             self._wires.outgoing.read()
             self._drop(f"TLS failed: {error.reason or error}")
-            return
         if rest and self.stage is not _GONE:
-            self._chunks.append(bytes(rest))
+            self._chunks.insert(0, rest)
             self.pending_bytes += len(rest)
 
     def _send(self, data: bytes) -> None:
@@ -349,15 +311,13 @@ class Link:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self._lose_by(error)
+            self._drop(reason_of(error))
             return
-        if sent == len(data):
-            self.pending_bytes = 0
-            return
-        self._backlog = data
-        self._backlog_at = sent
-        self.pending_bytes = len(data) - sent
-        self._poll_for_what_we_need()
+        if sent != len(data):
+            self._backlog = data
+            self._backlog_at = sent
+            self.pending_bytes += len(data) - sent
+            self._poll_for_what_we_need()
 
     def _send_backlog(self) -> None:
         if not self._backlog:
@@ -367,7 +327,7 @@ class Link:
         except BlockingIOError:
             return
         except OSError as error:
-            self._lose_by(error)
+            self._drop(reason_of(error))
             return
         self._backlog_at += sent
         self.pending_bytes -= sent
@@ -391,9 +351,7 @@ class Link:
             self._backlog_at = 0
             self.pending_bytes += len(data)
         else:
-            waiting_bytes = self.pending_bytes
             self._send(data)
-            self.pending_bytes += waiting_bytes
 
     def _poll_for_what_we_need(self) -> None:
         mask = (0 if self._is_deaf() else READABLE) | (WRITABLE if self._backlog else 0)
@@ -431,13 +389,7 @@ class Link:
             self._socket.shutdown(socket.SHUT_WR)
             self._poll_for_what_we_need()
         except OSError:
-            self._drop(_BY_PEER)
-
-    def _lose_by(self, error: OSError) -> None:
-        if error.errno in _PEER_IS_GONE:
-            self._drop(_BY_PEER)
-        else:
-            self._drop(f"the connection failed: {error.strerror or error}")
+            self._drop(BY_PEER)
 
     def _drop(self, reason: str) -> None:
         """Close the socket."""

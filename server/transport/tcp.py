@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from server.transport.guard import Guard, Notices
-from server.transport.link import Link, Receiver, Stage, Wires
+from server.transport.link import Link
 from server.transport.poll import READABLE, Poll
 from server.transport.tls import ServerTls
+from server.transport.wires import Receiver, Stage, Wires
 
 log = logging.getLogger("lanyard.transport")
 

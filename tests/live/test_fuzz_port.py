@@ -312,7 +312,6 @@ def _has_hung_up(attacker: Attacker) -> bool:
     return True
 
 
-@pytest.mark.xfail(strict=True, reason="sessions do not stop reading while answers wait")
 @pytest.mark.timeout(120)
 def test_a_client_that_asks_and_never_reads(
     server: ServerProcess, witness: Witness, resume: session.Resume

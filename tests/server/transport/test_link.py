@@ -11,8 +11,9 @@ import threading
 
 import pytest
 
-from server.transport import link as room
 from server.transport import tcp
+from server.transport.link import CHOKE_BYTES
+from server.transport.wires import Stage
 from tests.support.ports import HOST, Certificates, Port, Recorder, receive_exactly
 
 RECORD_OF_DATA = 0x17
@@ -137,24 +138,37 @@ def test_both_sides_may_send_much_at_once(port: Port) -> None:
         assert recorder.data == much
 
 
-def test_a_paused_link_is_not_read(port: Port) -> None:
-    def pause_at(recorder: Recorder, data: bytes) -> None:
-        if data.startswith(b"pause"):
-            recorder.link.pause()
-        recorder.link.write(data[:1])
-
-    port.react = pause_at
+def test_who_does_not_read_the_answers_is_not_read_either(port: Port) -> None:
+    answer = bytes(2 * CHOKE_BYTES)  # more than the kernel takes
+    port.react = lambda recorder, data: recorder.link.write(answer)
     client = RawClient(port)
     with client.socket:
         recorder = port.next_recorder()
-        words = [b"pause", b"after", b"later" * 3000]
-        client.socket.sendall(b"".join(client.encrypt(word) for word in words))
-        assert client.records(1) == [b"p"]
-        client.socket.sendall(client.encrypt(b"last"))
-        assert port.call(lambda: bytes(recorder.data)) == b"pause"
-        port.call(recorder.link.resume)
-        assert b"".join(client.records(3)) == b"all"
-        assert recorder.data == b"".join(words) + b"last"
+        questions = [b"?" * 2_000] * 5
+        client.socket.sendall(b"".join(client.encrypt(question) for question in questions))
+        port.wait_until(lambda: recorder.link.pending_bytes > 0)
+        assert port.call(lambda: bytes(recorder.data)) == questions[0]
+        assert sum(map(len, client.records(5 * len(answer)))) == 5 * len(answer)
+        assert port.call(lambda: bytes(recorder.data)) == b"".join(questions)
+
+
+def test_a_choked_link_reads_on_when_the_kernel_takes_all_at_once(port: Port) -> None:
+    with port.pair() as (client, recorder):
+        reader = threading.Thread(target=receive_exactly, args=(client, CHOKE_BYTES + 3))
+        reader.start()
+        port.call(recorder.link.write, bytes(CHOKE_BYTES + 1))
+        port.react = lambda recorder, data: recorder.link.write(b"ok")
+        client.sendall(b"are you there?")
+        reader.join()
+        assert recorder.data == b"are you there?"
+
+
+def test_the_end_of_a_choked_client_is_noticed(port: Port) -> None:
+    with port.pair() as (client, recorder):
+        port.call(recorder.link.write, bytes(2 * CHOKE_BYTES))
+        client.close()
+        assert "lost" in recorder.next()
+        port.wait_until(lambda: port.listener.connections == 0)
 
 
 def test_closing_lets_what_was_written_leave_first(port: Port) -> None:
@@ -281,4 +295,4 @@ def test_what_openssl_left_is_nobody_elses(port: Port) -> None:
 
 
 def test_stages_only_go_down() -> None:
-    assert list(room.Stage) == sorted(room.Stage)
+    assert list(Stage) == sorted(Stage)
