@@ -7,6 +7,7 @@ Nothing here tells a stranger whether an account exists: unknown accounts cost t
 import enum
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -33,7 +34,10 @@ from server.services.throttle import Throttle
 from server.store import people as people_store
 from server.store import sign_ins as store
 from server.store.devices import DeviceRow, Sighting, TooManyDevices
+from server.store.errors import StoreUnavailable
 from server.store.people import Account
+
+log = logging.getLogger("lanyard.services")
 
 TOKEN_BYTES: Final = 32
 """Of the system's randomness: nobody guesses one, so that a plain SHA-256 is enough to store it."""
@@ -113,7 +117,13 @@ class Auth:
             raise _wrong("The login or the password is wrong.")
         self._check_enabled(entry.person.id)
         token = self._entropy(TOKEN_BYTES)
-        await self._keep_device(entry, account, request, token, origin)
+        try:
+            await self._keep_device(entry, account, request, token, origin)
+        except StoreUnavailable as error:
+            # To read is what people need most while nothing can be stored. The device can't return by itself until it has
+            # signed in again; a token that it had before stays good.
+            log.warning("somebody signed in on a device that could not be noted: %s", error)
+            token = b""
         return self._signed_in(entry.person.id, account.must_change, token)
 
     async def resume(self, request: wire.Resume, origin: Origin) -> wire.SignedIn:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When and where devices were seen last: gathered in memory, written every few seconds. A crash loses these seconds, no more."""
 
+import logging
 from typing import Final
 
 from protocol.ids import DeviceId
@@ -8,6 +9,9 @@ from server.services.clock import Cancel, Clock
 from server.services.doors import Spawn, StoreDoor
 from server.store import devices as store
 from server.store.devices import Sighting
+from server.store.errors import StoreError
+
+log = logging.getLogger("lanyard.services")
 
 WRITE_EVERY_S: Final = 5.0
 """At nine o'clock thousands return within minutes; one transaction each would be as dear as a message each."""
@@ -23,6 +27,7 @@ class Sightings:
         self._arrived: dict[tuple[int, DeviceId], Sighting] = {}
         self._left: dict[tuple[int, DeviceId], int] = {}
         self._timer: Cancel | None = None
+        self._is_failing = False
 
     def arrived(self, sighting: Sighting) -> None:
         """A device came back; of two sightings the later counts."""
@@ -35,18 +40,23 @@ class Sightings:
         self._write_soon()
 
     async def write(self) -> None:
-        """Write what is waiting now; also before the end."""
+        """Write what is waiting now; also before the end. Raises StoreError, and then it goes on waiting."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._arrived:
-            arrived = tuple(self._arrived.values())
-            self._arrived.clear()
-            await self._run(store.note_sightings, arrived)
-        if self._left:
-            left = tuple((key, device, at_ms) for (key, device), at_ms in self._left.items())
-            self._left.clear()
-            await self._run(store.note_departures, left)
+        arrived, self._arrived = self._arrived, {}
+        left, self._left = self._left, {}
+        try:
+            if arrived:
+                await self._run(store.note_sightings, tuple(arrived.values()))
+            if left:
+                departures = tuple((key, device, at_ms) for (key, device), at_ms in left.items())
+                await self._run(store.note_departures, departures)
+        except StoreError:
+            # What came meanwhile is later. To write the same twice does no harm.
+            self._arrived = arrived | self._arrived
+            self._left = left | self._left
+            raise
 
     def _write_soon(self) -> None:
         if self._timer is None:
@@ -54,4 +64,14 @@ class Sightings:
 
     def _due(self) -> None:
         self._timer = None
-        self._spawn(self.write())
+        self._spawn(self._write_in_time())
+
+    async def _write_in_time(self) -> None:
+        try:
+            await self.write()
+            self._is_failing = False
+        except StoreError as error:
+            if not self._is_failing:
+                log.warning("sightings of devices wait for the store: %s", error)
+            self._is_failing = True
+            self._write_soon()

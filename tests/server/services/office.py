@@ -188,6 +188,8 @@ class Office:
         )
         self.audience = Recorder()
         self.writes = 0
+        self.failure: Exception | None = None
+        """What the writer meets until it is None again."""
         self.tasks: list[asyncio.Task[None]] = []
         self.directory = Directory(self.run_in_thread)
         self.directory.take(directory_store.org_tree(people_store.load(self.db)))
@@ -246,6 +248,8 @@ class Office:
     async def run(self, function: Callable[[Any, *Ts], T], /, *arguments: *Ts) -> T:
         await asyncio.sleep(0)
         self.writes += 1
+        if self.failure is not None:
+            raise self.failure
         with self.db.atomic():
             return function(self.db, *arguments)
 

@@ -28,6 +28,7 @@ from server.services.caller import Caller
 from server.services.passwords import MAX_WAITING, Cost, Passwords
 from server.store import devices as device_store
 from server.store import people as people_store
+from server.store.errors import DiskFull
 from tests.server.services.office import Office, device, make_id, put_person
 
 HERE = Origin("192.0.2.1", "lanyard-cli 0.1.0")
@@ -204,6 +205,35 @@ class TestTokens:
         assert (row.name, row.address) == ("new name", "198.51.100.7")
         assert row.last_seen_ms == office.clock.now_ms() - 2_000
         assert office.writes == writes + 2
+
+    @pytest.mark.expected_log("lanyard.services", "sightings of devices wait for the store")
+    async def test_sightings_wait_for_a_disk_that_is_full(self, office: Office) -> None:
+        await furnish(office)
+        signed = await sign_in(office)
+        office.hands.advance(100)
+        moved = Resume(make_id("tia"), device(), signed.token)
+        await office.auth.resume(moved, ELSEWHERE)
+        office.failure = DiskFull("The disk is full.")
+        for _ in range(3):
+            office.hands.advance(5)
+            await office.settle()
+        office.failure = None
+        office.hands.advance(5)
+        await office.settle()
+        [row] = device_store.devices_of(office.db, 1)
+        assert row.address == "198.51.100.7"
+
+
+@pytest.mark.expected_log("lanyard.services", "a device that could not be noted")
+async def test_people_get_in_to_read_while_nothing_can_be_stored(office: Office) -> None:
+    await furnish(office)
+    before = await sign_in(office)
+    office.failure = DiskFull("The disk is full.")
+    meanwhile = await sign_in(office)
+    assert meanwhile.user == make_id("tia")
+    assert meanwhile.token == b""
+    office.failure = None
+    await office.auth.resume(Resume(make_id("tia"), device(), before.token), HERE)
 
 
 class TestCertificates:
