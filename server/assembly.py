@@ -40,6 +40,7 @@ from server.services.throttle import Throttle
 from server.services.typists import Typists
 from server.services.upkeep import Upkeep
 from server.sessions.dispatch import Dispatch, Services
+from server.sessions.lanes import Lanes
 from server.sessions.online import Online
 from server.sessions.session import Desk
 from server.sessions.sessions import Sessions
@@ -91,7 +92,8 @@ class Assembly:
         self._build_people(choices)
         self._build_rooms()
         self._build_chat(choices)
-        self.dispatch: Final = Dispatch(self._services())
+        lanes = Lanes(doors.sleep, self.online.has)
+        self.dispatch: Final = Dispatch(self._services(), lanes)
         desk = Desk(
             clock=doors.clock,
             online=self.online,
@@ -160,7 +162,7 @@ class Assembly:
             read=read,
             run=run,
             sleep=doors.sleep,
-            count_events=lambda: self.journal.durable,
+            count_events=lambda: self.journal.event_count,
             software=choices.software,
         )
 

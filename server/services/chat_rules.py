@@ -41,7 +41,7 @@ class ChatRules:
 
     def visible(self, viewer: UserId, targets: Iterable[UserId]) -> list[UserId]:
         """Those whom the viewer may know of."""
-        return [target for target in targets if self.directory.may_see(viewer, target)]
+        return self.directory.visible(viewer, targets)
 
     # Taking part
 

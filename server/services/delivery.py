@@ -117,9 +117,10 @@ class Delivery:
     def all_receipts(self, conversation: Conversation, viewer: Membership) -> tuple[Receipt, ...]:
         """The same whatever the size."""
         has_read = self._rules.has_read_receipts
-        may_see = self._rules.may_see
+        members = conversation.members
+        others = (members[user] for user in self._rules.visible(viewer.user, members))
         return tuple(
             Receipt(other.user, other.delivered, other.read if has_read else 0)
-            for other in conversation.members.values()
-            if other.user != viewer.user and may_see(viewer.user, other.user)
+            for other in others
+            if other is not viewer
         )

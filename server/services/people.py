@@ -5,7 +5,7 @@ Everything is answered from memory. Changes come from admin.py, once they are du
 """
 
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from typing import Any, Final
 
 from msgspec import Struct
@@ -106,6 +106,17 @@ class Directory:
     def may_see(self, viewer: UserId, target: UserId) -> bool:
         """Whether the viewer may know of the target. Closed accounts stay visible."""
         return self.visibility.may_see(viewer, target)
+
+    def visible(self, viewer: UserId, targets: Iterable[UserId]) -> list[UserId]:
+        """Those of whom the viewer may know: may_see for many."""
+        people, visibility = self.tree.people, self.visibility
+        if viewer not in people:
+            return [target for target in targets if visibility.may_see(viewer, target)]
+        known = [target for target in targets if target in people]
+        if visibility.hides_nobody:
+            return known
+        view = visibility.view_of(viewer)
+        return [t for t in known if t == viewer or visibility.sees(view, people[t])]
 
     def may_open_chat(self, viewer: UserId, target: UserId) -> bool:
         """Whether the viewer may begin to write to the target; an existing conversation may always be answered."""

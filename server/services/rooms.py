@@ -51,12 +51,18 @@ class Rooms:
 
     async def load_all(self, ids: Iterable[ConversationId]) -> dict[ConversationId, Conversation]:
         """Those of the conversations that exist; the missing ones come by one read."""
-        wanted = list(ids)
+        wanted = dict.fromkeys(ids)
         missing = [id for id in wanted if id not in self.loaded and id not in self._loading]
         if missing:
             await self._begin(missing)
-        found = {id: await self.load(id) for id in wanted}
-        return {id: conversation for id, conversation in found.items() if conversation is not None}
+        for id in wanted:
+            if id in self._loading:
+                await self._loading[id]
+        found = {id: self.loaded[id] for id in wanted if id in self.loaded}
+        now_ms = self._now_ms()
+        for conversation in found.values():
+            conversation.used_ms = now_ms
+        return found
 
     async def membership(self, id: ConversationId, user: UserId) -> tuple[Conversation, Membership]:
         """A conversation that the user belongs or has belonged to. Raises RequestRefused(NOT_FOUND)."""

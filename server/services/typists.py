@@ -17,6 +17,8 @@ from server.services.rooms import Rooms
 
 MAX_MEMBERS: Final = 50
 """In larger groups somebody always writes, and nobody wants to know."""
+MAX_LOADING: Final = 100
+"""Notes about conversations that are not in memory wait for them; beyond that they are dropped."""
 MAX_REMEMBERED: Final = 20_000
 """Typists remembered; beyond that those whose time is over are forgotten, and if there are none, all."""
 
@@ -37,6 +39,7 @@ class Typists:
         self._audience = audience
         self._clock = clock
         self._spawn = spawn
+        self._loading = 0
         self._told: dict[tuple[ConversationId, UserId], float] = {}
 
     def take(self, caller: Caller, note: Typing) -> None:
@@ -44,11 +47,15 @@ class Typists:
         conversation = self._rooms.loaded.get(note.conversation)
         if conversation is not None:
             self._pass_on(caller, conversation)
-        else:
+        elif self._loading < MAX_LOADING:
             self._spawn(self._load(caller, note))
 
     async def _load(self, caller: Caller, note: Typing) -> None:
-        conversation = await self._rooms.load(note.conversation)
+        self._loading += 1
+        try:
+            conversation = await self._rooms.load(note.conversation)
+        finally:
+            self._loading -= 1
         if conversation is not None:
             self._pass_on(caller, conversation)
 

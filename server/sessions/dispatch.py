@@ -2,6 +2,7 @@
 """Which service answers which message: one table. A new feature is one line here."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -22,9 +23,27 @@ from server.services.people import Directory
 from server.services.presence import Presence
 from server.services.receipts import ReceiptBook
 from server.services.typists import Typists
+from server.sessions.lanes import Lanes
 
 Call: TypeAlias = Callable[[Caller, Any], Any]
 """Takes the caller and the message. A request's answer may come at once or be awaited."""
+
+
+DEAR: Final[frozenset[type[Message]]] = frozenset(
+    {
+        chat.Sync,
+        chat.GetMembers,
+        chat.GetReceipts,
+        people.GetDirectory,
+        people.FindPeople,
+        people.WatchPresence,
+        session.EnrollDevice,
+        admin.GetAdminDirectory,
+        admin.GetServerStatus,
+    }
+)
+"""What may keep the reactor busy for milliseconds, in a large organisation for tens of them. Nothing that changes a conversation:
+that keeps its order."""
 
 
 class Services(Struct, frozen=True):
@@ -47,8 +66,9 @@ class Services(Struct, frozen=True):
 class Dispatch:
     """Finds the service for a message of a signed-in session."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, lanes: Lanes) -> None:
         s = services
+        self._lanes = lanes
         self.post_now: Final = s.messages.post_now
         """The short way of a plain text."""
         self._requests: dict[type[Message], Call] = {
@@ -86,7 +106,17 @@ class Dispatch:
         }
 
     def ask(self, caller: Caller, request: Request[Reply]) -> Reply | Awaitable[Reply]:
-        """The answer of the service, or what will be the answer. Raises RequestRefused."""
+        """The answer of the service to a session, or what will be the answer. Raises RequestRefused."""
+        if type(request) in DEAR:
+            return self._lanes.answer(caller, partial(self._call, caller, request))
+        return self._call(caller, request)
+
+    async def answer(self, caller: Caller, request: Request[Reply]) -> Reply:
+        """The answer of the service to whoever has no session. Raises RequestRefused."""
+        answer = self._call(caller, request)
+        return answer if isinstance(answer, Reply) else await answer
+
+    def _call(self, caller: Caller, request: Request[Reply]) -> Reply | Awaitable[Reply]:
         call = self._requests.get(type(request))
         if call is None:
             raise RequestRefused(
@@ -94,11 +124,6 @@ class Dispatch:
             )
         answer: Reply | Awaitable[Reply] = call(caller, request)
         return answer
-
-    async def answer(self, caller: Caller, request: Request[Reply]) -> Reply:
-        """The answer of the service. Raises RequestRefused."""
-        answer = self.ask(caller, request)
-        return answer if isinstance(answer, Reply) else await answer
 
     def tell(self, caller: Caller, note: Note) -> None:
         """Hand a note over; one that nobody wants is passed over."""

@@ -106,6 +106,10 @@ class Online:
         for session in tuple(self._sessions.values()):
             session.send_frame(frame)
 
+    def has(self, caller: Caller) -> bool:
+        """Whether the session is signed in and not over."""
+        return caller.session in self._sessions
+
     def is_online(self, user: UserId) -> bool:
         """Whether the user has a session."""
         return user in self._users

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from protocol.messages.chat import GetHistory
+from protocol.messages.chat import Cursor, Cursors, GetHistory
 from protocol.messages.content import Text
 from server.services import journal, rooms
 from server.store import events as store
@@ -83,6 +85,20 @@ def test_idle_conversations_leave_the_memory_and_come_back(
         alice.posts("still there?", to=other)
         assert other.sees(alice) == ["hi", "still there?"]
         assert other.asks(GetHistory(other.with_(alice), after=0)).head == 3
+
+
+def test_cursors_of_conversations_that_are_nowhere_cost_one_read(world: World) -> None:
+    (alice,) = world.has_signed_in("Alice")
+    rooms = world.server.parts.rooms
+    read, reads = rooms._read, []
+
+    def counted(function: Any, *arguments: Any) -> Any:
+        reads.append(function)
+        return read(function, *arguments)
+
+    rooms._read = counted  # type: ignore[assignment]
+    alice.notes(Cursors(tuple(Cursor(world.new_id(), 1, 1) for _ in range(100))))
+    assert len(reads) == 1
 
 
 def test_several_who_ask_for_a_conversation_wait_for_one_read(world: World) -> None:

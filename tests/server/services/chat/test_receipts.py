@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from protocol.errors import ErrorCode
 from protocol.messages.admin import Effect, Permission, VisibilityRule
 from protocol.messages.chat import (
@@ -15,7 +17,7 @@ from protocol.messages.chat import (
     Typing,
 )
 from protocol.messages.session import Policy
-from server.services.typists import MAX_MEMBERS
+from server.services.typists import MAX_LOADING, MAX_MEMBERS
 from tests.support.world import World
 
 
@@ -163,6 +165,26 @@ class TestTyping:
         world.pass_time(3)
         bob.notes(Typing(alice.with_(bob)))
         assert alice.typists() == [bob.user, bob.user]
+
+    def test_of_conversations_that_are_nowhere_waits_only_so_many(self, world: World) -> None:
+        (alice,) = world.has_signed_in("Alice")
+        reads: list[Deferred[dict[bytes, object]]] = []
+
+        def read(*_: object) -> Deferred[dict[bytes, object]]:
+            reads.append(Deferred())
+            return reads[-1]
+
+        rooms = world.server.parts.rooms
+        rooms._read = read  # type: ignore[assignment]
+        for _ in range(MAX_LOADING + 50):
+            alice.notes(Typing(world.new_id()))
+        assert len(reads) == MAX_LOADING
+        for done in reads[:10]:
+            done.callback({})
+        alice.notes(Typing(world.new_id()))
+        assert len(reads) == MAX_LOADING + 1
+        for done in reads[10:]:
+            done.callback({})
 
     def test_not_in_large_groups(self, world: World) -> None:
         world.allows(Permission.CREATE_GROUPS)
