@@ -16,8 +16,8 @@ from client.core.views import MessageView
 from protocol.ids import ConversationId, MessageId, UserId
 from protocol.messages.people import Person
 
-PATIENCE_S: Final = 15.0
-"""How long anything may take to arrive; on a busy machine a hundred times what it takes."""
+PATIENCE_S: Final = 30.0
+"""How long anything may take to arrive: far more than it does, even on a busy machine."""
 LONGEST_TRACK: Final = 20_000
 """Events that are kept: a scene makes some hundreds."""
 

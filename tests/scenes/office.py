@@ -14,11 +14,13 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from client.cli.show import Paint, Style
 from client.core.errors import CoreError
@@ -28,10 +30,14 @@ from tests.scenes.actor import Actor, NotSeen
 from tests.scenes.stage import Stage, found, invitation
 from tests.scenes.steps import play
 
+Result = TypeVar("Result")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the demo and return its exit code."""
-    parser = argparse.ArgumentParser(prog="demo", description="Play a scene in a sample office.")
+    parser = argparse.ArgumentParser(
+        prog="dev.py demo", description="Play a scene in a sample office."
+    )
     parser.add_argument("--once", action="store_true", help="end after the scene")
     parser.add_argument("--keep", metavar="DIR", help="keep the office in this new folder")
     options = parser.parse_args(arguments)
@@ -66,11 +72,19 @@ async def _run(folder: Path, *, is_once: bool) -> int:
     print(
         "Founding a sample office of 200 people with lanyard-server init and import ...", flush=True
     )
-    founded = await asyncio.to_thread(found, folder)
+    try:
+        founded = await _to_its_end(lambda: found(folder))
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        print(f"{paint(Style.DANGER, '✗')} The office could not be founded: {error}", flush=True)
+        return 1
     stage = Stage(founded, folder, paint)
     began = time.monotonic()
     try:
-        await asyncio.to_thread(stage.open)
+        try:
+            await _to_its_end(stage.open)
+        except AssertionError as error:
+            print(f"{paint(Style.DANGER, '✗')} {str(error).capitalize()}", flush=True)
+            return 1
         print(f"The server runs at {stage.address}.", flush=True)
         await stage.prepare()
         try:
@@ -92,6 +106,16 @@ async def _run(folder: Path, *, is_once: bool) -> int:
         return 0
     finally:
         await stage.close()
+
+
+async def _to_its_end(work: Callable[[], Result]) -> Result:
+    """Run it in a thread. When the demo is ended meanwhile it is waited for: what it starts must be known, to be stopped."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait((running,))
+        raise
 
 
 async def _stay(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -21,7 +22,7 @@ from tests.scenes.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 ENDED = "Ctrl+C here ends it"
-LONGEST_S = 90
+LONGEST_S = 180
 
 
 def _demo(*arguments: str) -> list[str]:
@@ -48,27 +49,40 @@ def test_the_scene_is_played_to_its_end(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The demo that stays up, with what it has printed until then."""
+def _running(*arguments: str, until: str = ENDED) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The demo that stays up, with what it has printed until then. Its server ends with it, whatever the test finds."""
     process = subprocess.Popen(
-        _demo(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        _demo(*arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
-    alarm = threading.Timer(LONGEST_S, process.kill)
+    alarm = threading.Timer(LONGEST_S, process.terminate)
     alarm.start()
     try:
         assert process.stdout is not None
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if line.startswith(ENDED):
+            if line.startswith(until):
                 break
         yield process, "".join(lines)
     finally:
         alarm.cancel()
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        finally:
+            if process.stdout is not None:
+                process.stdout.close()
+    with pytest.raises(ProcessLookupError):  # nobody of its session is left
+        os.killpg(process.pid, 0)
 
 
 def _commands(printed: str) -> list[str]:
@@ -90,7 +104,7 @@ def test_what_it_offers_to_paste_works_and_then_it_ends_in_order(tmp_path: Path)
                 cwd=ROOT,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=LONGEST_S,
                 check=False,
             )
             assert done.returncode == 0, (command, done)
@@ -102,7 +116,7 @@ def test_what_it_offers_to_paste_works_and_then_it_ends_in_order(tmp_path: Path)
         assert run(send).startswith("Sent to ")
         assert run(send_and_wait).rstrip().endswith(", read.")
         watching = subprocess.Popen(
-            [*shlex.split(watch), "--count", "1", "--seconds", "30"],
+            [*shlex.split(watch), "--count", "1", "--seconds", str(LONGEST_S)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -113,7 +127,7 @@ def test_what_it_offers_to_paste_works_and_then_it_ends_in_order(tmp_path: Path)
             assert "connected" in watching.stderr.readline()
             # Through the door of the one that watches; the answer comes to both.
             assert run(send).startswith("Sent to ")
-            shown, _ = watching.communicate(timeout=60)
+            shown, _ = watching.communicate(timeout=LONGEST_S)
         assert watching.returncode == 0
         assert "has read:" in shown
         ready = list((tmp_path / "kept").glob("*.ready"))
@@ -121,6 +135,18 @@ def test_what_it_offers_to_paste_works_and_then_it_ends_in_order(tmp_path: Path)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert not list((tmp_path / "kept").glob("*.ready")), "the server removes it at its end"
+
+
+def test_it_ends_in_order_at_any_moment(tmp_path: Path) -> None:
+    """Before there is a server, and while it starts: nothing runs on afterwards (the guard of all tests looks)."""
+    for number, moment in enumerate(("Founding", "The server runs", "A direct chat")):
+        kept = tmp_path / str(number)
+        with _running("--keep", str(kept), until=moment) as (process, _printed):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(LONGEST_S) == 0
+            assert process.stdout is not None
+            assert "The office is closed." in process.stdout.read()
+        assert not list(kept.glob("*.ready"))
 
 
 def test_what_does_not_arrive_fails_the_demo(
