@@ -53,10 +53,11 @@ class Credentials:
 
     @property
     def chain_files(self) -> tuple[Path, Path] | None:
-        """Certificate and key as ssl loads them."""
-        if self._certificate is None:
+        """Certificate and key as ssl loads them; None, too, when somebody has removed them while we run."""
+        files = self._certificate_path, self._key_path
+        if self._certificate is None or not all(path.is_file() for path in files):
             return None
-        return self._certificate_path, self._key_path
+        return files
 
     @property
     def can_resume(self) -> bool:

@@ -45,7 +45,12 @@ async def dial_tls(
     if authority is None:
         context = trust.curious_context()
     else:
-        context = trust.pinned_context(authority, chain_files)
+        try:
+            context = trust.pinned_context(authority, chain_files)
+        except (OSError, ssl.SSLError) as error:
+            raise ServerUnreachable(
+                f"This device's certificate can't be used: {_cause(error)}."
+            ) from error
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, link = await loop.create_connection(

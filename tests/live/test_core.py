@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from client.core.errors import Refused
-from client.core.events import MessagesArrived, SignedOut
+from client.core.events import MessagesArrived, SignedIn, SignedOut, StatusChanged
 from client.core.status import DeliveryState, Phase
 from protocol.errors import ErrorCode
 from protocol.messages.admin import ChangeDirectory, PutPerson
@@ -264,3 +264,36 @@ async def test_whoever_is_disabled_is_out_within_a_second(
         open_again = PutPerson(office.people["dan"], "dan", "Dan")
         await admin.core.request(ChangeDirectory((open_again,)))
         await dan.core.account.sign_in("dan", PASSWORD)
+
+
+@pytest.mark.parametrize("how", ["removed", "spoilt"])
+async def test_a_certificate_that_is_lost_while_the_program_runs(
+    office: LiveOffice, server: ServerProcess, tmp_path: Path, how: str
+) -> None:
+    """Some tool tidies up the profile's folder: the device comes back by its token, at the latest at its next start."""
+    async with Computer(tmp_path / "a", "ann") as ann:
+        core = await ann.sign_in(office.address)
+        certificate = ann.folder / "device.crt"
+        await until(lambda: is_there(certificate))
+        if how == "removed":
+            certificate.unlink()
+        else:
+            certificate.write_bytes(b"")
+        with core.subscribe() as heard:
+            assert core._line._link is not None
+            core._line._link.abort("pulled")
+            async with asyncio.timeout(10):
+                async for event in heard:
+                    if isinstance(event, SignedIn) or (
+                        isinstance(event, StatusChanged)
+                        and "certificate" in event.status.connection.sentence
+                    ):
+                        break
+        if how == "spoilt":
+            await ann.close()
+            core = await ann.open()
+        await core.until_synchronised()
+
+
+async def is_there(path: Path) -> bool:
+    return bool(await asyncio.to_thread(path.is_file))
