@@ -36,7 +36,7 @@ STAMP = VENV / "lanyard-stamp"
 BUILD = ROOT / "build"
 
 # Debian packages that tests need beyond Python, and the program by which one sees that it is there.
-TEST_PROGRAMS: dict[str, str] = {}
+TEST_PROGRAMS: dict[str, str] = {"faketime": "faketime"}
 
 ROOMS = ["protocol", "server", "client", "p2p", "remote", "ldapsync", "installer"]
 TYPED = [*ROOMS, "bench", "tests", "dev.py"]
