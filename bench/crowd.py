@@ -105,24 +105,21 @@ class Crowd:
         return done
 
     def open_conversations(self) -> None:
-        """Everybody posts once, which makes the conversation if there is none. Raises BenchFailed."""
-        waiting = deque(self.lines)
+        """Everybody posts, which makes the conversation if there is none, and once more: the server then knows that they may.
+        Raises BenchFailed."""
+        self._each_once(self._post_first)
+        self._each_once(self._post)
 
-        def next_one() -> None:
-            line = waiting.popleft()
-            number = self._next_number()
-            now_ms = time.time_ns() // 1_000_000
-            line.due.append(time.perf_counter())
-            self.in_flight += 1
-            line.send(first_post(line.conversation, line.peer, number, fresh_id(number, now_ms)))
+    def _each_once(self, post: Callable[[Line, float], None]) -> None:
+        waiting = deque(self.lines)
 
         def answered(line: Line) -> None:
             if waiting:
-                next_one()
+                post(waiting.popleft(), time.perf_counter())
 
         self._answered = answered
-        for _ in range(min(OPENED_AT_ONCE, len(waiting))):
-            next_one()
+        for line in self.lines[:OPENED_AT_ONCE]:
+            answered(line)
         self.drain()
 
     def leave(self) -> None:
@@ -260,6 +257,13 @@ class Crowd:
         self.in_flight -= answers
         for _ in range(answers):
             self._answered(line)
+
+    def _post_first(self, line: Line, due: float) -> None:
+        number = self._next_number()
+        now_ms = time.time_ns() // 1_000_000
+        line.due.append(due)
+        self.in_flight += 1
+        line.send(first_post(line.conversation, line.peer, number, fresh_id(number, now_ms)))
 
     def _post(self, line: Line, due: float) -> None:
         number_post(line.post, self._next_number(), time.time_ns() // 1_000_000)

@@ -25,7 +25,7 @@ class Join(Struct, frozen=True, tag=True):
 
 
 class OpenConversations(Struct, frozen=True, tag=True):
-    """Everybody posts once."""
+    """Everybody posts twice, which makes the conversations."""
 
     crowd: str
 

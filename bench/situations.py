@@ -199,8 +199,8 @@ def returning(bench: Bench) -> Iterator[Section]:
             _, _, since = caller.changed(0)
         catch_up.prepare_profile(profile, served.address, traveller)
         bench.join(_REAL, served, [(seat, traveller.user) for seat in others])
-        load.do(OpenConversations(_REAL))  # the first message of each
-        rest = scale.away_messages - len(others)
+        load.do(OpenConversations(_REAL))  # the first two messages of each
+        rest = scale.away_messages - 2 * len(others)
         load.do(SendAll(_REAL, _shared_out(rest, len(others))))
         load.do(Leave(_REAL))
         time.sleep(scale.settle_s)

@@ -61,6 +61,7 @@ class App:
         self._reactor = reactor
         self._heavy = ThreadPool(0, HEAVY_THREADS, "heavy")
         self._guard = Guard(_limits(config))
+        self._software = software()  # looking it up costs as much as half a handshake
         self._authority: Authority | None = None
         self._assembly: Assembly | None = None
         self._database: Database | None = None
@@ -99,7 +100,7 @@ class App:
         )
         config = self._config
         choices = Choices(
-            _policy(config), config.sign_in.token_days, software(), pace=_pace(config)
+            _policy(config), config.sign_in.token_days, self._software, pace=_pace(config)
         )
         assembly = Assembly(doors, choices, self.welcome)
         await assembly.open()
@@ -191,7 +192,7 @@ class App:
             self.organisation_id,
             self._opened.epoch,
             self.clock.now_ms(),
-            software(),
+            self._software,
         )
 
     def use(self, config: Config) -> None:

@@ -53,12 +53,9 @@ class Authority:
                 Exit.CONFIG,
             )
         self.certificate, self.server_certificate = certificate, server_certificate
-        self._issuer, self._server_key = issuer, server_key
-
-    @property
-    def organisation_id(self) -> bytes:
+        self.organisation_id = identity.fingerprint(certificate)
         """Fingerprint of the authority: what clients pin."""
-        return identity.fingerprint(self.certificate)
+        self._issuer, self._server_key = issuer, server_key
 
     def issue(
         self, csr: bytes, user: UserId, device: DeviceId, now_ms: int
