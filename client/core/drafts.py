@@ -8,6 +8,7 @@ from client.core.errors import NotFound, Refused
 from client.core.session import Session
 from client.core.store import conversations, landing
 from client.core.store.database import Database
+from client.core.store.landing import Landing
 from client.core.sync import Synchroniser
 from protocol.ids import ConversationId
 from protocol.messages.chat import Draft, GetChat, SetDraft
@@ -30,7 +31,10 @@ class Drafts:
         self._database = database
         self._synchroniser = synchroniser
         self._errand = errands.new("drafts", self._tell)
+        self._is_waiting = False
+        """For the server to tell of a conversation: before that, it takes no draft of ours."""
         session.on_open(self._errand.wake)
+        synchroniser.on_landing(self._landed)
 
     async def set(self, conversation: ConversationId, draft: Draft) -> bool:
         """Keep a draft; an empty text removes it. Whether it differs. Raises NotFound."""
@@ -44,7 +48,11 @@ class Drafts:
     async def _tell(self) -> None:
         if not self._session.is_open:
             return
-        for conversation, value in await self._database.run(conversations.drafts_to_tell):
+        drafts = await self._database.run(conversations.drafts_to_tell)
+        self._is_waiting = any(not is_known for _, _, is_known in drafts)
+        for conversation, value, is_known in drafts:
+            if not is_known:
+                continue
             draft = conversations.decode_draft(value) or Draft()
             try:
                 await self._session.request(SetDraft(conversation, draft))
@@ -54,3 +62,8 @@ class Drafts:
             if await self._database.run(conversations.draft_told, conversation, value):
                 reply = await self._session.request(GetChat(conversation))
                 await self._synchroniser.land(landing.land_chat, reply.chat)
+
+    def _landed(self, landed: Landing) -> None:
+        if self._is_waiting and landed.chats:
+            self._is_waiting = False
+            self._errand.wake()

@@ -47,12 +47,13 @@ class Computer:
         assert self._core is not None
         return self._core
 
-    async def open(self) -> Core:
-        """Open the profile; it connects when it knows whereto."""
+    async def open(self, *, is_offline: bool = False) -> Core:
+        """Open the profile; it connects when it knows whereto, unless ``is_offline``."""
         wall = Clock(lambda: time.time_ns() // 1_000_000 + self.clock_off_ms)
         around = Surroundings(clock=wall, random=Impatient(), browsers=())
         self._core = await Core.open(self.folder, software="test", surroundings=around)
-        self._core.start()
+        if not is_offline:
+            self._core.start()
         return self._core
 
     async def sign_in(self, address: str) -> Core:

@@ -162,11 +162,9 @@ def set_draft(db: Db, conversation: ConversationId, draft: Draft) -> bool:
     return True
 
 
-def drafts_to_tell(db: Db) -> list[tuple[ConversationId, bytes | None]]:
-    """Drafts of ours that the server has not accepted yet, of conversations that it knows."""
-    return db.execute(
-        "SELECT id, draft FROM conversation WHERE is_draft_ours AND is_known"
-    ).fetchall()
+def drafts_to_tell(db: Db) -> list[tuple[ConversationId, bytes | None, bool]]:
+    """Drafts of ours that the server has not accepted yet, and whether it has told of their conversations."""
+    return db.execute("SELECT id, draft, is_known FROM conversation WHERE is_draft_ours").fetchall()
 
 
 def draft_told(db: Db, conversation: ConversationId, told: bytes | None) -> bool:

@@ -21,7 +21,7 @@ from protocol.messages.content import Edit, React, Recall, Span, Text
 from protocol.messages.kinds import Push
 from tests.client.support.desks import Desk
 from tests.client.support.office import Office
-from tests.client.support.patience import PatientLoop
+from tests.client.support.patience import PatientLoop, run_patiently
 from tests.client.support.wires import Network
 
 Result = TypeVar("Result")
@@ -265,3 +265,29 @@ Days.TestCase.settings = settings(
 )
 # A core that is killed while it works complains that its store is gone.
 TestDays = pytest.mark.expected_log("lanyard.core", "The local data are closed")(Days.TestCase)
+
+
+def test_a_draft_waits_until_the_server_has_told_of_its_conversation_again(tmp_path: Path) -> None:
+    """After a restore nothing of the copy is known to be true; what the user wrote meanwhile is not forgotten with it."""
+
+    async def story() -> None:
+        office = Office()
+        ann = office.hire("ann", "Ann")
+        talk = office.group((ann,))
+        network = Network(office)
+        desk = Desk(network, tmp_path / "desk", "ann")
+        core = await desk.sign_in()
+        network.is_down = True
+        network.cut()
+        await core.chats.set_draft(talk, "written meanwhile")
+        office.restore(office.talks)
+        network.is_down = False
+        await core.until_synchronised(timeout_s=1000)
+        await desk.settle()
+        await desk.assert_equal_to(office)
+        draft = office.talks[talk].seats[ann].draft
+        assert draft is not None
+        assert draft.text == "written meanwhile"
+        await desk.close()
+
+    run_patiently(story())
