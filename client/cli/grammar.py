@@ -221,7 +221,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     top.add_argument("--version", action="store_true")
     top.add_argument("command", nargs="?")
     top.add_argument("rest", nargs=argparse.REMAINDER)
-    top.set_defaults(is_endless=False)
     options = top.parse_args(arguments)
     if options.version:
         print(PROGRAM, version())
@@ -250,7 +249,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     getattr(module, f"declare_{name}")(parser)
     del options.rest, options.help, options.version
-    return parser.read(rest, options)
+    options = parser.read(rest, options)
+    # Only now: a default of the command's would not replace what is there already.
+    options.is_endless = getattr(options, "is_endless", False)
+    return options
 
 
 def overview() -> str:

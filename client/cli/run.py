@@ -87,10 +87,11 @@ async def _as_host(
 ) -> int:
     shown = Shown(profile)
     door = door_to(core, shown, profile)
-    opening = asyncio.create_task(
-        door.open_after(0.0 if options.is_endless else DOOR_AFTER_S), name="lanyard-door"
-    )
+    delay_s = 0.0 if options.is_endless else DOOR_AFTER_S
+    opening = asyncio.create_task(door.open_after(delay_s), name="lanyard-door")
     try:
+        if options.is_endless:
+            await opening  # whoever sees that it runs may count on it
         return await perform(Desk(core, terminal, options, shown, profile))
     finally:
         opening.cancel()
