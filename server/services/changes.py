@@ -45,13 +45,14 @@ class Changes:
             raise _invalid("A forwarded message says what somebody else said; it can't be edited.")
         if not content.text and not old.attachments:
             raise _invalid("The message is empty; recall it instead.")
+        # One time for both: whoever sees the edit puts its time into the message, as history does.
         now_ms = self._clock.now_ms()
         text = msgspec.structs.replace(
             old, text=content.text, spans=content.spans, edited_ms=now_ms
         )
         body = encoded(text)
         people = mentioned(conversation, mentions)
-        entry, row = self._begin(conversation, member, id, EDIT, content)
+        entry, row = self._begin(conversation, member, id, EDIT, content, at_ms=now_ms)
         await self._journal.store(
             conversation, entry, store.edit, row, found.event.stamp, body, people
         )
@@ -113,9 +114,11 @@ class Changes:
         id: MessageId,
         kind: int,
         content: Edit | Recall | React,
+        *,
+        at_ms: int = 0,
     ) -> tuple[Entry, EventRow]:
         body = encoded(content)
-        entry = self._journal.new_entry(conversation, id, member.user)
+        entry = self._journal.new_entry(conversation, id, member.user, at_ms=at_ms)
         return entry, entry.row(conversation.key, member.key, kind, body)
 
 

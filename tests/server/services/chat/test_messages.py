@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
 
-from protocol.codec import encode_content
+from protocol.codec import decode_content, encode_content
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.ids import direct_conversation_id
 from protocol.limits import MAX_REACTIONS_PER_MESSAGE
@@ -216,6 +218,17 @@ class TestEdit:
         first = phone.contents(alice)[1]
         assert isinstance(first, Text)
         assert (first.text, first.edited_ms > 0) == ("hello", True)
+
+    def test_message_and_edit_have_the_same_time(self, world: World) -> None:
+        alice, bob = world.has_signed_in("Alice", "Bob")
+        message = alice.posts("one", to=bob)
+        times = itertools.count(world.server.clock.now_ms())
+        world.server.clock.now_ms = lambda: next(times)  # never the same time twice
+        alice.edits(message, "two", bob)
+        _, first, edit = alice.asks(GetHistory(alice.with_(bob), after=0)).events
+        shown = decode_content(first.content)
+        assert isinstance(shown, Text)
+        assert shown.edited_ms == edit.at_ms
 
     def test_the_old_text_is_kept_for_audit(self, world: World) -> None:
         alice, bob = world.has_signed_in("Alice", "Bob")
