@@ -6,7 +6,7 @@ Light on purpose: help comes at once, and the module of a command is imported on
 
 import argparse
 import importlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from client.cli.failures import Failure
@@ -53,14 +53,19 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
 """By section: a command, its module in client.cli.commands, and what it does."""
 
 WORDS: Final = """\
-WHO      a login, an exact name, an id, or the beginning or end of an id; @NAME is a login and nothing else
-GROUP    the title of a group or the name of a department, or its id; #NAME is a group and nothing else
+WHO      a login, an exact name, an id or its beginning or end;
+         @NAME is a login and nothing else
+GROUP    the title of a group, the name of a department, or an id;
+         #NAME is one of these and nothing else
 MESSAGE  an id, or the short id that history shows beside each message
 TIME     10:30, 2025-11-12, 2025-11-12T10:30, or from now: 45m, 2h, 3d"""
 
 EXIT_CODES: Final = """\
-0 done, 1 wrong usage, 2 refused, 3 not signed in, 4 no server, 5 not found or ambiguous, 6 not trusted,
-7 timed out, 8 local data unusable"""
+0 done, 1 wrong usage, 2 refused, 3 not signed in, 4 no server,
+5 not found or ambiguous, 6 not trusted, 7 timed out, 8 local data unusable,
+70 a fault of the program, 130 interrupted"""
+
+EPILOG: Final = f"{WORDS}\n\nOptions of all commands: `{PROGRAM} --help`."
 
 Run: TypeAlias = "Callable[[Desk], Awaitable[int | None]]"
 """The function of a command; its result is the exit code, None is OK."""
@@ -70,6 +75,10 @@ class Parser(argparse.ArgumentParser):
     """Takes words and options in any order, and raises what is wrong as a Failure, with the way to the help in it."""
 
     own_verbs: "Verbs | None" = None
+
+    def __init__(self, **kinds: Any) -> None:
+        super().__init__(**kinds)
+        self._positionals.title = "words"
 
     def error(self, message: str) -> NoReturn:
         """What argparse found wrong."""
@@ -94,6 +103,10 @@ class Verbs:
         self._prog = prog
         self._summary = summary
         self._parsers: dict[str, tuple[str, Parser]] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, Parser]]:
+        """Each verb with what reads its words."""
+        return ((name, parser) for name, (_summary, parser) in self._parsers.items())
 
     def add(self, name: str, run: Run, summary: str) -> Parser:
         """One more verb; the result takes its arguments."""
@@ -140,6 +153,8 @@ class Verbs:
         parser = Parser(
             prog=f"{self._prog} {name}",
             description=sentence(summary),
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[common_options(is_first=False)],
             allow_abbrev=False,
         )
@@ -229,6 +244,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         print(overview())
         raise SystemExit(0)
     name, rest = options.command, options.rest
+    parser = parser_of(name)
+    del options.rest, options.help, options.version
+    options = parser.read(rest, options)
+    # Only now: a default of the command's would not replace what is there already.
+    options.is_endless = getattr(options, "is_endless", False)
+    return options
+
+
+def parser_of(name: str) -> Parser:
+    """What reads the words after a command's name. Raises Failure for a name that is none."""
     for commands in COMMANDS.values():
         if name in commands:
             module_name, summary = commands[name]
@@ -242,17 +267,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog=f"{PROGRAM} {name}",
         description=sentence(summary),
-        epilog=f"{WORDS}\n\nOptions of all commands: `{PROGRAM} --help`.",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common_options(is_first=False)],
         allow_abbrev=False,
     )
     getattr(module, f"declare_{name}")(parser)
-    del options.rest, options.help, options.version
-    options = parser.read(rest, options)
-    # Only now: a default of the command's would not replace what is there already.
-    options.is_endless = getattr(options, "is_endless", False)
-    return options
+    return parser
 
 
 def overview() -> str:

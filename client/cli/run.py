@@ -42,6 +42,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     try:
         return asyncio.run(_in_order(carry_out(options, arguments, terminal)))
     except (KeyboardInterrupt, asyncio.CancelledError):
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # behind the question, or the ^C
         return ended
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = None  # or the interpreter would flush it once more

@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,8 @@ async def dial_tls(
 
 def _cause(error: Exception) -> str:
     """What the system says; asyncio joins several attempts into one error without a number."""
+    if isinstance(error, socket.gaierror):  # its numbers are those of getaddrinfo(3)
+        return (error.strerror or str(error)).lower()
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return str(error)

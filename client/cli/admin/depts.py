@@ -20,29 +20,35 @@ def declare(verbs: Verbs) -> None:
     verb = verbs.add("add", add_dept, "add a department and what is missing above it")
     verb.add_argument("path", metavar="PATH", help="such as Sales/North")
     verb.add_argument(
-        "--order", type=int, default=0, help="place among its neighbours, smallest first"
+        "--order",
+        metavar="N",
+        type=int,
+        default=0,
+        help="place among its neighbours, smallest first",
     )
     verb.add_argument(
         "--conversation", action="store_true", help="give it a conversation of its own"
     )
     verbs.add("list", list_depts, "show the tree")
     verb = verbs.add("set", set_dept, "change a department; what is not named stays")
-    verb.add_argument("path", metavar="PATH")
+    verb.add_argument("path", metavar="PATH", help="which department")
     verb.add_argument("--other-name", metavar="NAME", help="the name in another script or language")
-    verb.add_argument("--order", type=int, help="place among its neighbours, smallest first")
+    verb.add_argument(
+        "--order", metavar="N", type=int, help="place among its neighbours, smallest first"
+    )
     verb.add_argument(
         "--conversation", metavar="on|off", type=on_off, help="a conversation of its own"
     )
     verb = verbs.add("move", move_dept, "hang a department below another")
-    verb.add_argument("path", metavar="PATH")
+    verb.add_argument("path", metavar="PATH", help="which department")
     verb.add_argument(
         "parent", metavar="PARENT", help=f"the new parent; {PATH_SEPARATOR} is the top"
     )
     verb = verbs.add("rename", rename_dept, "give a department another name")
-    verb.add_argument("path", metavar="PATH")
-    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("path", metavar="PATH", help="which department")
+    verb.add_argument("name", metavar="NAME", help="the new name")
     verbs.add("remove", remove_dept, "remove an empty department").add_argument(
-        "path", metavar="PATH"
+        "path", metavar="PATH", help="which department"
     )
 
 

@@ -31,21 +31,21 @@ def declare(verbs: Verbs) -> None:
     """The verbs of ``admin role``."""
     verbs.add("list", list_roles, "roles, what they allow and who holds them")
     verb = verbs.add("add", add_role, "add a role")
-    verb.add_argument("role", metavar="ROLE")
+    verb.add_argument("role", metavar="ROLE", help="name of the role")
     _add_fields(verb)
     verb = verbs.add("set", set_role, "change a role; what is not named stays")
-    verb.add_argument("role", metavar="ROLE")
-    verb.add_argument("--name", help="a new name")
+    verb.add_argument("role", metavar="ROLE", help="name of the role")
+    verb.add_argument("--name", metavar="NAME", help="a new name")
     _add_fields(verb)
     verb = verbs.add("remove", remove_role, "remove a role and all its grants")
-    verb.add_argument("role", metavar="ROLE")
+    verb.add_argument("role", metavar="ROLE", help="name of the role")
     for name, run, summary in (
         ("grant", grant, "give a role to a person"),
         ("revoke", revoke, "take a role from a person"),
     ):
         verb = verbs.add(name, run, summary)
-        verb.add_argument("role", metavar="ROLE")
-        verb.add_argument("login", metavar="LOGIN")
+        verb.add_argument("role", metavar="ROLE", help="name of the role")
+        verb.add_argument("login", metavar="LOGIN", help="whose")
         verb.add_argument("--dept", metavar="PATH", help="only over this department and below it")
 
 

@@ -33,7 +33,7 @@ _FIELDS: Final = ("name", "other_name", "sort_key", "email", "phone")
 def declare(verbs: Verbs) -> None:
     """The verbs of ``admin user``."""
     verb = verbs.add("add", add_user, "add a person")
-    verb.add_argument("login", metavar="LOGIN")
+    verb.add_argument("login", metavar="LOGIN", help="what the person signs in with")
     _add_fields(verb, is_new=True)
     verb.add_argument("--role", metavar="NAME", action="append", default=[], help="give this role")
     verb.add_argument("--bot", action="store_true", help="the account is used by a program")
@@ -60,17 +60,21 @@ def declare(verbs: Verbs) -> None:
 
 
 def _login(parser: Parser) -> Parser:
-    parser.add_argument("login", metavar="LOGIN")
+    parser.add_argument("login", metavar="LOGIN", help="whose")
     return parser
 
 
 def _add_fields(parser: Parser, *, is_new: bool) -> None:
     add = parser.add_argument
-    add("--name", required=is_new)
-    add("--other-name", help="the name in another script or language")
-    add("--sort-key", help="how the name is typed in Latin letters, such as pinyin")
-    add("--email")
-    add("--phone")
+    add("--name", metavar="NAME", required=is_new, help="the name as people write it")
+    add("--other-name", metavar="NAME", help="the name in another script or language")
+    add(
+        "--sort-key",
+        metavar="TEXT",
+        help="how the name is typed in Latin letters, such as pinyin: li wei",
+    )
+    add("--email", metavar="ADDRESS", help="mail address")
+    add("--phone", metavar="NUMBER", help="telephone number")
     add(
         "--dept",
         action="append",

@@ -44,7 +44,7 @@ def declare_group(parser: Parser) -> None:
     verb.add_argument("title", metavar="TITLE", help="the new title")
     verb = verbs.add("readers-only", readers_only, "let only owner and admins write, or everybody")
     verb.add_argument("group", metavar="GROUP", help="which group")
-    verb.add_argument("flag", metavar="on|off", type=on_off)
+    verb.add_argument("flag", metavar="on|off", type=on_off, help="on: only owner and admins")
     verb = verbs.add("members", members, "list who is in a chat")
     verb.add_argument("group", metavar="GROUP", help="which group or department")
     for name, run, summary in (
@@ -53,7 +53,9 @@ def declare_group(parser: Parser) -> None:
     ):
         verb = verbs.add(name, run, summary)
         verb.add_argument("group", metavar="WHO|GROUP", help="which chat")
-        verb.add_argument("flag", metavar="on|off", nargs="?", default=True, type=on_off)
+        verb.add_argument(
+            "flag", metavar="on|off", nargs="?", default=True, type=on_off, help="on, if not given"
+        )
 
 
 async def create(desk: Desk) -> None:

@@ -82,7 +82,9 @@ class Live:
         why = f": {connection.sentence}" if connection.sentence else ""
         record = ConnectionRecord(connection.phase.value, connection.reason, connection.sentence)
         if not self._desk.is_json:
-            waits = " New messages appear here; Ctrl+C ends." if is_first else ""
+            is_there = connection.phase is Phase.CONNECTED
+            waits = " New messages appear here;" if is_there else " It is tried again;"
+            waits = f"{waits} Ctrl+C ends." if is_first else ""
             end = "" if why.endswith(".") else "."
             self._desk.note(self._faint(f"── {word}{why}{end}{waits} ──"))
         else:

@@ -4,7 +4,6 @@
 from client.cli.records.record import Record, Who
 from client.cli.show import rfc3339
 from client.core.discovery import FoundServer
-from client.core.trust import ServerIdentity
 from protocol.ids import format_id
 from protocol.messages import session as wire
 
@@ -21,31 +20,6 @@ class ServerRecord(Record, frozen=True, tag="server"):
     def of(cls, server: FoundServer) -> "ServerRecord":
         """The record of a server that was found."""
         return cls(server.address, server.name, server.source)
-
-
-class ServerIdentityRecord(Record, frozen=True, tag="server_identity"):
-    """Who answers at an address."""
-
-    address: str
-    organisation: str
-    fingerprint: str
-    """SHA-256 of the organisation's key, 64 hexadecimal digits."""
-    words: str
-    """Its beginning as words, for reading aloud."""
-    software: str
-    is_trusted: bool
-
-    @classmethod
-    def of(cls, identity: ServerIdentity) -> "ServerIdentityRecord":
-        """The record of who answered."""
-        return cls(
-            address=identity.address,
-            organisation=identity.organisation,
-            fingerprint=identity.fingerprint.hex(),
-            words=" ".join(identity.words.split()),
-            software=identity.software,
-            is_trusted=identity.is_trusted,
-        )
 
 
 class AccountRecord(Record, frozen=True, tag="account"):
