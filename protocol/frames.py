@@ -45,6 +45,15 @@ def pack_frame(
     return _pack_header(flag | size_bytes) + body
 
 
+def pack_compressed(compressed: bytes) -> bytes:
+    """The frame around a body that is one Zstandard frame already. Raises LocalProtocolError."""
+    size_bytes = len(compressed)
+    if size_bytes > limits.MAX_SERVER_FRAME_BYTES:
+        maximum = limits.MAX_SERVER_FRAME_BYTES
+        raise LocalProtocolError(f"a body of {size_bytes} bytes is above {maximum}")
+    return _pack_header(COMPRESSED | size_bytes) + compressed
+
+
 class FrameReader:
     """Cuts a stream of bytes into bodies. Holds at most one unfinished frame.
 

@@ -12,6 +12,7 @@ from protocol.events import ConnectionEvent, HelloReceived, NoteReceived, Reques
 from protocol.frames import FrameReader, pack_frame
 from protocol.messages.kinds import Error, Message, Note, Push, Reply, Request
 from protocol.messages.session import Hello, SignedIn, Welcome
+from protocol.prepared import PreparedReply
 from protocol.states import State, Step, step_of
 from protocol.version import OLDEST_VERSION, OUR_CAPABILITIES, VERSION, agree_on_version
 
@@ -71,7 +72,10 @@ class ServerConnection(Connection):
             return
         if number not in self._unanswered:
             raise LocalProtocolError(f"request {number} is not waiting for an answer")
-        self._send(number, message, step_of(type(message)))
+        if type(message) is PreparedReply:
+            self._outbox.append(message.frame(number, may_compress=self._may_compress))
+        else:
+            self._send(number, message, step_of(type(message)))
         self._unanswered.discard(number)
         if number == self._sign_in_number:
             self._sign_in_answered(message)

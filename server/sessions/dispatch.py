@@ -86,7 +86,7 @@ class Dispatch:
             chat.ChangeMembers: s.groups.change_members,
             chat.SetMemberRole: s.groups.set_member_role,
             chat.ChangeGroup: s.groups.change_group,
-            people.GetDirectory: s.directory.get_directory,
+            people.GetDirectory: s.directory.get_prepared_directory,
             people.FindPeople: s.directory.find_people,
             people.WatchPresence: s.presence.watch,
             people.SetPresence: s.presence.set_presence,

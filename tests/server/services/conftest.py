@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.services.office import Office
+from tests.support.world import World
 
 
 @pytest.fixture
@@ -15,3 +16,11 @@ def office(tmp_path: Path) -> Iterator[Office]:
     office = Office(tmp_path)
     yield office
     office.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """An empty office with its server running."""
+    world = World(tmp_path)
+    yield world
+    world.ends()

@@ -11,8 +11,9 @@ from protocol.errors import RequestRefused
 from protocol.ids import DepartmentId, UserId
 from protocol.messages import admin as wire
 from protocol.messages import people as people_wire
-from protocol.messages.admin import Effect, Permission, VisibilityRule
+from protocol.messages.admin import Effect, Permission, PutPerson, VisibilityRule
 from protocol.messages.people import DirectoryMoved, FindPeople, GetDirectory, Place
+from protocol.prepared import PreparedReply, prepare
 from server.services import people as people_service
 from server.services.caller import OPERATOR, Caller
 from server.services.directory_changes import Draft
@@ -29,6 +30,7 @@ from tests.server.services.office import (
     put_person,
     role,
 )
+from tests.support.world import World
 
 NAMES = ["ann", "bob", "cleo", "dan"]
 UNITS = ["top", "left", "right", "deep"]
@@ -198,6 +200,31 @@ def test_a_version_from_elsewhere_gets_everything() -> None:
 def test_whole_answers_are_shared() -> None:
     company = Company()
     assert company.ask("ann").people is company.ask("bob").people
+
+
+def test_large_answers_are_prepared_once_for_all_who_ask_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, carol = world.has_signed_in("Alice", "Bob", "Carol")
+    made: list[object] = []
+
+    def counted(reply: people_wire.Directory) -> PreparedReply:
+        made.append(reply)
+        return prepare(reply)
+
+    monkeypatch.setattr(people_service, "prepare", counted)
+    monkeypatch.setattr(people_service, "MAX_ENCODED_INLINE", 2)
+    answers = [one.asks(GetDirectory(since)) for one in (alice, bob) for since in (0, 10**6)]
+    assert all(answer == answers[0] for answer in answers)
+    assert {person.name for person in answers[0].people} == {"Alice", "Bob", "Carol"}
+    assert made == [answers[0]]
+    version = answers[0].version
+    world.changes(PutPerson(carol.user, "carol", "Caroline"))
+    small = alice.asks(GetDirectory(version))
+    assert [person.name for person in small.people] == ["Caroline"]
+    assert len(made) == 1
+    assert "Caroline" in {person.name for person in bob.asks(GetDirectory()).people}
+    assert len(made) == 2
 
 
 async def test_who_is_where(office: Office) -> None:
