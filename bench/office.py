@@ -26,8 +26,8 @@ from bench.situations import Bench, Scale
 from bench.vitals import allow_descriptors, choose_cores
 
 QUICK: Final = Scale(
-    windows=3, window_s=2.0, warm_s=1.0, held_s=2.0, settle_s=1.0, returns=3
-)  # fmt: skip
+    windows=3, window_s=1.5, warm_s=0.7, calm_s=10.0, held_s=2.0, settle_s=1.0, returns=3
+)
 SPARE_DESCRIPTORS: Final = 500
 
 Situation = Callable[[Bench], Iterator[Section]]

@@ -52,7 +52,9 @@ class Scale(Struct, frozen=True):
     windows: int = 5
     window_s: float = 5.0
     warm_s: float = 2.0
-    held_s: float = 25.0
+    calm_s: float = 12.0
+    """After the sign-ins: the timers of their deadlines end within GREETING_TIMEOUT_S, and belong to no idle server."""
+    held_s: float = 20.0
     """One window of the connections that are only held; all of them together are longer than the server's keepalive."""
     settle_s: float = 2.0
     """For the server to be at rest before its memory is read."""
@@ -142,6 +144,7 @@ def many(bench: Bench) -> Iterator[Section]:
         sign_in_cpu_s = bench.join(_REAL, served, people)
         time.sleep(scale.settle_s)
         full = memory_kb(served.process)
+        load.measure(RunHeld(_REAL, KEEPALIVE_INTERVAL_S, scale.calm_s))
         held = [
             load.measure(RunHeld(_REAL, KEEPALIVE_INTERVAL_S, scale.held_s))
             for _ in range(scale.windows)

@@ -18,6 +18,7 @@ TINY = {
     "windows": 2,
     "window-s": 0.3,
     "warm-s": 0.1,
+    "calm-s": 0.1,
     "held-s": 0.2,
     "settle-s": 0.1,
     "away-chats": 3,
