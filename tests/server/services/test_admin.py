@@ -73,8 +73,10 @@ async def test_all_or_none_and_the_culprit_is_named(office: Office) -> None:
         put_person("new", "team"),
         put_person("second", "team", login="TOM"),
     )
-    assert sentence == "changes[1] (put_person TOM): The login TOM is Tom's."
+    assert sentence == "Change 2 of 2 (TOM): The login TOM is Tom's."
     assert make_id("new") not in office.directory.tree.people
+    alone = await refused(office, ErrorCode.CONFLICT, put_person("second", "team", login="TOM"))
+    assert alone == "The login TOM is Tom's."
 
 
 async def test_a_trial_changes_nothing(office: Office) -> None:
@@ -369,7 +371,7 @@ async def test_rights_given_by_an_earlier_change_count_for_a_later_one(office: O
         put_person("new"),
         by="ada",
     )
-    assert sentence.startswith("changes[2]")
+    assert sentence.startswith("Change 3 of 3 (")
 
 
 async def test_the_whole_directory_page_by_page(office: Office) -> None:

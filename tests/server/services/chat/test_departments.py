@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from protocol.errors import ErrorCode
 from protocol.ids import department_conversation_id
 from protocol.messages.admin import PutDepartment, PutPerson
 from protocol.messages.chat import GetHistory, GetMembers
 from protocol.messages.content import Created, MembersChanged, Text
 from protocol.messages.people import Place
+from server.services import departments
+from server.store import rooms as store
+from server.store.errors import StoreBusy
+from tests.guards.logs import ExpectedLog
 from tests.support.world import World
 
 
@@ -112,3 +120,28 @@ def test_what_a_crash_interrupted_is_made_up_for_at_the_start(world: World) -> N
     bob.posts("here I am", to=room)
     assert alice.sees(room) == ["here I am"]
     assert [type(content) for content in alice.contents(room)][:2] == [MembersChanged] * 2
+
+
+def test_members_wait_for_a_store_that_is_busy(
+    world: World, monkeypatch: pytest.MonkeyPatch, expected_log: ExpectedLog
+) -> None:
+    expected_log("lanyard.services", "wait for the store")
+    sales = world.has_department("Sales", has_conversation=True)
+    (alice,) = world.has_signed_in("Alice", department=sales)
+    (bob,) = world.has_signed_in("Bob")
+    journal = world.server.parts.journal
+    run = journal.run
+
+    def busy(function: Any, *arguments: Any) -> Any:
+        if function is store.change_members:
+            raise StoreBusy("The disk does not keep up.")
+        return run(function, *arguments)
+
+    monkeypatch.setattr(journal, "run", busy)
+    world.moves(bob, sales)
+    room = department_conversation_id(sales)
+    assert room not in bob.copies
+    monkeypatch.undo()
+    world.pass_time(departments.RETRY_S + 1, step_s=5)
+    alice.posts("welcome", to=room)
+    assert bob.sees(room) == ["welcome"]
