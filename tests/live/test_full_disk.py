@@ -142,7 +142,10 @@ async def test_the_disk_is_full_and_has_room_again(
             await computer.close()
         writer.caller.close()
         assert await asyncio.to_thread(server.stop) == 0
-        assert "Traceback" not in server.logged()
+        if not isinstance(
+            disk, FileSizeLimit
+        ):  # a disk that fails in another way is logged with its trace
+            assert "Traceback" not in server.logged()
     office.assert_sound(but={"disk"})
 
 

@@ -26,11 +26,11 @@ from tests.support.computers import Computer, assert_copy_is_complete, until
 from tests.support.live_office import LiveOffice
 
 TYPISTS: Final = (("desk", "ann"), ("laptop", "ann"), ("bob", "bob"))
-LIVES: Final = 16
+LIVES: Final = 13
 """Of each typist."""
-LIVES_CUT_SHORT: Final = 4
+LIVES_CUT_SHORT: Final = 3
 """Of these: killed while the program starts, most often before it has accepted anything."""
-LONG_LIVES: Final = 3
+LONG_LIVES: Final = 2
 """Of these: long enough that the kill falls near the moment at which the device gets its certificate."""
 START_S: Final = 0.8
 LONGEST_LIFE_S: Final = 0.4
