@@ -192,7 +192,7 @@ class Admin:
         draft = Draft(base, user, self._policy.current.password_min_chars, may_see)
         begun = self._clock.now()
         for index, change in enumerate(request.changes):
-            with _named(index, change):
+            with _named(index, len(request.changes), change):
                 draft.add(change)
             if self._clock.now() - begun > SLICE_S:
                 await self._sleep(0)
@@ -272,17 +272,18 @@ class Admin:
 
 
 @contextmanager
-def _named(index: int, change: wire.DirectoryChange) -> Iterator[None]:
-    """Say which change it was that is refused."""
+def _named(index: int, count: int, change: wire.DirectoryChange) -> Iterator[None]:
+    """Where there are several changes, say which it was that is refused."""
     try:
         yield
     except RequestRefused as error:
-        kind = str(type(change).__struct_config__.tag)
-        who = f" {change.login}" if isinstance(change, wire.PutPerson) else ""
-        who = f" {change.name}" if isinstance(change, wire.PutDepartment) else who
+        if count == 1:
+            raise
+        who = f" ({change.login})" if isinstance(change, wire.PutPerson) else ""
+        who = f" ({change.name})" if isinstance(change, wire.PutDepartment) else who
         raise RequestRefused(
             error.code,
-            f"changes[{index}] ({kind}{who}): {error.sentence}",
+            f"Change {index + 1} of {count}{who}: {error.sentence}",
             retry_after_ms=error.retry_after_ms,
         ) from error
 
