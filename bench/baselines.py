@@ -35,7 +35,7 @@ def commits_per_s(folder: Path, seconds: float) -> float:
 def bare_tls_kb(keys: Path) -> float:
     """KB that OpenSSL keeps for the server's side of one connection. Raises BenchFailed."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.bare_tls", str(keys), str(BARE_CONNECTIONS)],
+        [sys.executable, "-m", "bench.children.bare_tls", str(keys), str(BARE_CONNECTIONS)],
         capture_output=True,
         text=True,
         check=False,

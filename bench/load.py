@@ -19,7 +19,7 @@ class Load:
     def __init__(self, core: int) -> None:
         with on_core(core):
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "bench.generator"],
+                [sys.executable, "-m", "bench.children.generator"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )

@@ -84,7 +84,7 @@ class Bench(Struct, frozen=True):
         """The least that a server can do."""
         keys = self.premises.organisation.keys
         log = self.premises.folder.with_name("echo.log")
-        return module("bench.echo", [str(keys)], self.cores.server, log)
+        return module("bench.children.echo", [str(keys)], self.cores.server, log)
 
     def join(self, crowd: str, served: Served, people: list[tuple[Seat, UserId]]) -> float:
         """Sign people in; the server's seconds of processor time for it."""

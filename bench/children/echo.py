@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The least that a server can do: `python -m bench.echo KEYS PORT_FILE`. The same TLS and frames as Lanyard, and nothing else.
+"""The least that a server can do: `python -m bench.children.echo KEYS PORT_FILE`. The same TLS and frames as Lanyard, and nothing else.
 
 It lets everybody in, answers each post and hands it to the recipient without looking at it: no checks, numbers or disk. What the
 real server costs beyond this is what it does.

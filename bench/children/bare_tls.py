@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What OpenSSL alone keeps for a connection: `python -m bench.bare_tls KEYS COUNT` prints KB each, of the server's side.
+"""What OpenSSL alone keeps for a connection: `python -m bench.children.bare_tls KEYS COUNT` prints KB each, of the server's side.
 
 A process of its own, because memory that was used before and is free would be taken first.
 """

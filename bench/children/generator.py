@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The load's own process: `python -m bench.generator`. Takes orders on standard input, answers on standard output, and in between
+"""The load's own process: `python -m bench.children.generator`. Takes orders on standard input, answers on standard output, and in between
 keeps the connections that it has."""
 
 import gc
