@@ -96,7 +96,8 @@ class SignedIn(Reply, frozen=True, tag="signed_in"):
     session: SessionId
     name: str
     token: bytes = b""
-    """For Resume; replaces any earlier one of this device. Empty when the old one stays valid."""
+    """For Resume; replaces any earlier one of this device. Empty when the old one stays valid, or when the
+    server could store none; the next sign-in then takes the password again."""
     must_change_password: bool = False
     """Only ChangePassword and SignOut are allowed until the password is changed."""
     permissions: tuple[str, ...] = ()
