@@ -71,20 +71,12 @@ class Line:
         self.is_closed = False
         self.is_slow = False
         """True: what the server writes stays on the way."""
-        self.is_paused = False
-        """True: the server reads nothing."""
         self._to_client: list[bytes] = []
 
     def write(self, data: bytes) -> None:
         if not self.is_closed:
             self._to_client.append(data)
             self.pending_bytes += len(data)
-
-    def pause(self) -> None:
-        self.is_paused = True
-
-    def resume(self) -> None:
-        self.is_paused = False
 
     def peer_certificate(self) -> bytes | None:
         return None
@@ -201,12 +193,10 @@ class Colleague:
         if connection is None:
             return False
         now = self.world.reactor.seconds()
-        outgoing = b"" if self.line.is_paused else connection.data_to_send()
+        outgoing = connection.data_to_send()
         if outgoing:
             self._session.received(outgoing)
         incoming = b"" if self.line.is_slow else self.line.take()
-        if self.line.is_paused and not self.line.pending_bytes:
-            self._session.drained()
         if incoming:
             for event in connection.receive(incoming, now):
                 self._take(event)

@@ -178,7 +178,7 @@ class Office:
     def __init__(self, folder: Path, verifiers: dict[str, Verifier] | None = None) -> None:
         path = folder / "lanyard.db"
         migrate(path)
-        self.db = peewee.SqliteDatabase(str(path), pragmas={"foreign_keys": 1})
+        self.db = peewee.SqliteDatabase(str(path), pragmas={"foreign_keys": 1, "synchronous": 0})
         self.db.connect()
         self.hands = task.Clock()
         self.clock = ReactorClock(

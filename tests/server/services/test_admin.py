@@ -323,6 +323,23 @@ class TestSubtreeAdministrators:
         await self.furnished(office)
         await refused(office, ErrorCode.FORBIDDEN, change, by="wen")
 
+    async def test_whom_they_do_not_know_they_are_not_told_of(self, office: Office) -> None:
+        await self.furnished(office)
+        hidden = wire.VisibilityRule(targets=make_id("board"), effect=wire.Effect.HIDE)
+        await office.change(wire.SetVisibility((hidden,)))
+        for change, code, says in (
+            (put_person("new", "team", login="boss"), ErrorCode.CONFLICT, "somebody else's"),
+            (put_person("new", "team", login="sam"), ErrorCode.CONFLICT, "Sam's"),
+            (put_person("boss", "team"), ErrorCode.CONFLICT, "another record's"),
+            (wire.SetPassword(make_id("boss"), "one-time password"), ErrorCode.NOT_FOUND, "no p"),
+            (wire.SetPassword(make_id("sam"), "one-time password"), ErrorCode.FORBIDDEN, "Sam"),
+        ):
+            with pytest.raises(RequestRefused) as refusal:
+                await office.change(change, by=caller("wen"))
+            assert refusal.value.code is code
+            assert says in refusal.value.sentence
+            assert "Boss" not in refusal.value.sentence
+
     async def test_nobody_takes_over_who_has_more_rights(self, office: Office) -> None:
         await self.furnished(office)
         await office.change(grant("tom"))

@@ -27,10 +27,12 @@ from tests.server.services.office import (
     MIDNIGHT_MS,
     Office,
     caller,
+    grant,
     make_id,
     operator,
     put_department,
     put_person,
+    role,
 )
 
 S = PresenceState
@@ -267,6 +269,24 @@ class TestVisibility:
             wen.session: [(TIA, "online")],
             boss.session: [(BOSS, "busy")],
         }
+
+    async def test_a_hidden_department_does_not_tell_who_of_the_visible_sits_there(
+        self, office: Office
+    ) -> None:
+        sam, wen, _ = await self.furnish(office)
+        shown = VisibilityRule(targets_role=make_id("Known"), effect=Effect.ALLOW)
+        await office.change(
+            role("Known"),
+            grant("tia", make_id("Known")),
+            admin_wire.SetVisibility((shown, *self.RULES)),
+        )
+        assert watch(office, sam, departments=("team",)).people == ()
+        assert {each.user for each in watch(office, wen, departments=("team",)).people} >= {TIA}
+        come(office, "tia")
+        assert told(office) == {wen.session: [(TIA, "online")]}
+        assert [each.user for each in watch(office, sam, TIA, departments=("team",)).people] == [
+            TIA
+        ]
 
     async def test_a_change_of_the_rules_counts_at_once(self, office: Office) -> None:
         sam, wen, _ = await self.furnish(office)

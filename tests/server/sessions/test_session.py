@@ -12,9 +12,19 @@ from protocol.codec import ServerEnvelope, decode_from_server, encode_body
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.frames import HEADER_BYTES, pack_frame
 from protocol.ids import format_id
-from protocol.limits import DEAD_PEER_S, MAX_OUTBOX_BYTES, SERVER_KEEPALIVE_INTERVAL_S
+from protocol.limits import (
+    DEAD_PEER_S,
+    MAX_OUTBOX_BYTES,
+    SERVER_KEEPALIVE_INTERVAL_S,
+)
 from protocol.messages.admin import PutPerson, SetPassword
-from protocol.messages.chat import ChatChanged, Events, GetChat, OpenDirect, Sync
+from protocol.messages.chat import (
+    ChatChanged,
+    Events,
+    GetChat,
+    OpenDirect,
+    Sync,
+)
 from protocol.messages.content import Text
 from protocol.messages.kinds import Error
 from protocol.messages.people import FindPeople, GetDirectory, WatchPresence

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from protocol.messages.admin import GetServerStatus, Permission
 from protocol.messages.chat import Cursor, Cursors, GetHistory
 from protocol.messages.content import Text
 from server.services import journal, rooms
@@ -39,6 +40,20 @@ def test_stamps_only_grow_over_restarts(world: World) -> None:
     world.is_killed()
     world.starts_again()
     assert world.server.parts.journal.last == before
+
+
+def test_the_status_counts_events_and_no_cursors(world: World) -> None:
+    alice, bob = world.has_signed_in("Alice", "Bob")
+    world.allows(Permission.ADMIN_POLICY, to=[alice])
+    for _ in range(3):
+        alice.posts("hi", to=bob)
+        bob.reads(alice)
+    world.pass_time(2)
+    assert alice.asks(GetServerStatus()).events == 4
+    world.stops()
+    world.starts_again()
+    alice.returns()
+    assert alice.asks(GetServerStatus()).events == 4
 
 
 def test_settling_goes_in_portions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

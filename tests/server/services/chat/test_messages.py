@@ -25,6 +25,7 @@ from protocol.messages.content import (
     SpanKind,
     Text,
 )
+from protocol.messages.session import Policy
 from server.services.pace import Pace
 from server.store import changes as store
 from tests.guards.logs import ExpectedLog
@@ -245,6 +246,14 @@ class TestEdit:
         bob.is_refused(bob.post(Edit(message, "ha"), alice), ErrorCode.FORBIDDEN)
         world.pass_time(world.policy.edit_within_s + 1, step_s=50)
         alice.is_refused(alice.post(Edit(message, "ha"), bob), ErrorCode.TOO_LATE)
+        assert bob.sees(alice) == ["hi"]
+
+    def test_where_the_policy_allows_none(self, world: World) -> None:
+        alice, bob = world.has_signed_in("Alice", "Bob")
+        message = alice.posts("hi", to=bob)
+        world.server.parts.policy.default = Policy(edit_within_s=0, recall_within_s=0)
+        alice.is_refused(alice.post(Edit(message, "ha"), bob), ErrorCode.FORBIDDEN)
+        alice.is_refused(alice.post(Recall(message), bob), ErrorCode.FORBIDDEN)
         assert bob.sees(alice) == ["hi"]
 
     def test_not_of_what_is_no_message_or_not_here(self, world: World) -> None:
