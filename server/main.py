@@ -56,16 +56,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("Interrupted.", Exit.REFUSED, as_json=as_json)
     if as_json:
-        print(json.dumps(outcome.data, ensure_ascii=False))
+        _print(json.dumps(outcome.data, ensure_ascii=False))
     elif outcome.text:
-        print(outcome.text)
+        _print(outcome.text)
     return int(outcome.exit_code)
+
+
+def _print(text: str) -> None:
+    """Print to standard output. A reader that has seen enough, such as head, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = None  # or the interpreter would flush it once more
 
 
 def _failed(sentence: str, exit_code: Exit, *, as_json: bool, code: str = "") -> int:
     if as_json:
         data: dict[str, Any] = {"error": sentence, "exit_code": int(exit_code)}
-        print(json.dumps(data | ({"code": code} if code else {}), ensure_ascii=False))
+        _print(json.dumps(data | ({"code": code} if code else {}), ensure_ascii=False))
     else:
         print(f"lanyard-server: {sentence}", file=sys.stderr)
     return int(exit_code)

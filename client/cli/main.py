@@ -17,10 +17,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(failure.sentence, file=sys.stderr)
         return failure.exit_code
     except SystemExit:  # argparse has printed the help
-        return Exit.OK
+        return _printed()
+    except BrokenPipeError:
+        return _unread()
     from client.cli.run import run  # the core is imported after the help, which does without
 
     return run(options, words)
+
+
+def _printed() -> int:
+    """What was printed has to leave here, where a reader that has gone is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unread()
+    return Exit.OK
+
+
+def _unread() -> int:
+    """Whoever read our output has seen enough."""
+    sys.stdout = None  # or the interpreter would flush it once more
+    return Exit.OK
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,16 @@ def test_the_manual_shows_every_command() -> None:
 def test_the_manual_lists_every_exit_code() -> None:
     for code in Exit:
         assert f"| {code:d} | " in MANUAL
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    stream = os.fdopen(theirs, "w")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main(["version"]) == 0
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
 
 
 def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
