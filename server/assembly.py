@@ -92,7 +92,7 @@ class Assembly:
         self._build_people(choices)
         self._build_rooms()
         self._build_chat(choices)
-        lanes = Lanes(doors.sleep, self.online.has)
+        lanes = Lanes(doors.sleep, self.online)
         self.dispatch: Final = Dispatch(self._services(), lanes)
         desk = Desk(
             clock=doors.clock,

@@ -7,13 +7,10 @@ from typing import Final
 from client.core.events import TypingChanged
 from client.core.feed import Feed
 from client.core.session import Session
+from protocol import limits
 from protocol.ids import ConversationId, UserId
 from protocol.messages.chat import Typing, TypingNow
 
-SAY_EVERY_S: Final = 3.0
-"""As the protocol asks."""
-SHOWN_FOR_S: Final = 6.0
-"""As the protocol asks: two beats, so that one may be late."""
 MAX_TYPISTS: Final = 1_000
 """Remembered at once, over all conversations."""
 
@@ -33,7 +30,7 @@ class Typists:
         """We are writing; to be called with every key."""
         now = asyncio.get_running_loop().time()
         said_at = self._said_at.get(conversation)
-        is_due = said_at is None or now - said_at >= SAY_EVERY_S
+        is_due = said_at is None or now - said_at >= limits.TYPING_INTERVAL_S
         if is_due and self._session.note(Typing(conversation)):
             self._said_at = {conversation: now}
 
@@ -61,7 +58,7 @@ class Typists:
         elif len(self._writing) >= MAX_TYPISTS:
             return
         loop = asyncio.get_running_loop()
-        self._writing[key] = loop.call_later(SHOWN_FOR_S, self.stopped, *key)
+        self._writing[key] = loop.call_later(limits.TYPING_SHOWN_S, self.stopped, *key)
         if timer is None:
             self._publish(push.conversation)
 

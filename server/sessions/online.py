@@ -22,6 +22,10 @@ class Present(Protocol):
     def caller(self) -> Caller:
         """Whose it is."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits to be read than an outbox may hold."""
+
     def send_frame(self, frame: bytes) -> None:
         """Send an encoded push, or drop it when the client is behind."""
 
@@ -109,6 +113,11 @@ class Online:
     def has(self, caller: Caller) -> bool:
         """Whether the session is signed in and not over."""
         return caller.session in self._sessions
+
+    def is_behind(self, caller: Caller) -> bool:
+        """Whether the session has more unread than its outbox may hold; one that is over has nothing to read."""
+        session = self._sessions.get(caller.session)
+        return session is not None and session.is_behind
 
     def is_online(self, user: UserId) -> bool:
         """Whether the user has a session."""

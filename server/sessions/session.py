@@ -107,7 +107,7 @@ class Session:
         self.id = b""
         """The session's, once somebody is signed in."""
         self._is_online = False
-        self._is_behind = False
+        self._is_left_behind = False
         self._must_change_password = False
         self._software = ""
         self._context = LogContext(wire.address)
@@ -127,8 +127,8 @@ class Session:
 
     def drained(self) -> None:
         """The network has taken everything: a client that was behind may catch up."""
-        if self._is_behind:
-            self._is_behind = False
+        if self._is_left_behind:
+            self._is_left_behind = False
             self._connection.push(Behind())
             self._send()
 
@@ -151,12 +151,17 @@ class Session:
             raise LocalProtocolError("nobody is signed in here")
         return self._caller
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits to be read than an outbox may hold."""
+        return self._wire.pending_bytes > MAX_OUTBOX_BYTES
+
     def send_frame(self, frame: bytes) -> None:
         """Send an encoded push, unless the client has too much to read already."""
-        if self._is_behind or self._must_change_password:
+        if self._is_left_behind or self._must_change_password:
             return
         if self._wire.pending_bytes > MAX_OUTBOX_BYTES:
-            self._is_behind = True
+            self._is_left_behind = True
             log.info("%s: reads too slowly and is left behind", self._context)
             return
         self._connection.send_frame(frame)

@@ -7,8 +7,8 @@ nothing to do waits a moment for company, longer the more came the last time. Co
 many rows: sqlite3 lets go of the interpreter for every statement, and takes it back from a busy reactor.
 
 What fails alone fails alone: each job has a savepoint, and rows that can't be stored together are tried one by one. When the disk
-fails, the batch and everything that waits behind it fail, in one step in the owner's thread: ``failed`` is called first, so that
-no number given out for something that was not stored stays in anybody's memory. Then the writer goes on with what comes.
+fails, the batch and everything that waits behind it fail, in one step in the owner's thread, so that nothing is stored that was
+built on a number of what was not. Then the writer goes on with what comes.
 """
 
 import logging
@@ -75,13 +75,11 @@ class Writer:
         insert_rows: InsertRows,
         *,
         call_from_thread: CallFromThread | None = None,
-        failed: Callable[[StoreUnavailable], object] = lambda error: None,
     ) -> None:
         """``insert_rows`` stores what was appended, all or none. Without ``call_from_thread`` there is no thread: ``pump`` does
-        the work. ``failed`` is called when the disk failed, before those are told whose work is lost."""
+        the work."""
         self._db = database.for_writing
         self._insert_rows = insert_rows
-        self._failed = failed
         self._waiting: deque[_Piece] = deque()
         self._waiting_bytes = 0
         self._closed: Deferred[None] | None = None
@@ -178,9 +176,9 @@ class Writer:
             trace = None if isinstance(error, DiskFull) else error
             log.error("%d pieces of work were not stored: %s", len(lost), error, exc_info=trace)
         try:
-            for tell in (self._failed, *(done for _, done, _ in lost)):
+            for _, done, _ in lost:
                 try:
-                    tell(error)
+                    done(error)
                 except Exception:
                     log.exception("somebody failed on being told that something is not stored")
         finally:

@@ -27,7 +27,6 @@ SEND_BYTES: Final = 64 << 10
 CHOKE_BYTES: Final = 8 << 20
 """Unsent bytes above which nothing more is read: who does not take the answers has no more questions answered. Twice what makes
 a session give up pushing, so that a slow reader is first left behind, and only one that goes on asking is choked."""
-_MAX_RECORD_BYTES: Final = 16 << 10
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _BY_US: Final = "closed here"
 _FAULT: Final = "a fault of the server"
@@ -235,20 +234,23 @@ class Link:
             self._send_what_openssl_says()
 
     def _decrypt(self) -> None:
-        incoming, read, pending = self._wires.incoming, self._tls.read, self._tls.pending
+        incoming, read = self._wires.incoming, self._tls.read
         receiver = self._receiver
         if receiver is None:
             return
         try:
-            # An exception for "no more" costs as much as the read: ask only while there is something.
-            while incoming.pending or pending():
-                data = read(incoming.pending or _MAX_RECORD_BYTES)
+            # An exception for "no more" costs as much as the read: ask only while there is something. A record is shorter than
+            # what it came in, so only an answer of the full size can have left a part of one behind.
+            size = incoming.pending or self._tls.pending()
+            while size:
+                data = read(size)
                 if not data:
                     self.close(BY_PEER)
                     return
                 receiver.received(data)
                 if self.stage is not _OPEN or self._is_choked:
                     return
+                size = incoming.pending or (self._tls.pending() if len(data) == size else 0)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:

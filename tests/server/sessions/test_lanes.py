@@ -10,7 +10,7 @@ from protocol.messages.chat import GetMembers, Sync
 from protocol.messages.kinds import Done, Reply
 from protocol.messages.people import FindPeople, People, WatchPresence
 from server.services.caller import Caller
-from server.sessions.lanes import Lanes
+from server.sessions.lanes import LOOK_AGAIN_S, Lanes
 from tests.support.world import World
 
 ONE = Caller(b"1" * 16, b"1" * 16, b"1" * 16)
@@ -21,14 +21,21 @@ class Reactor:
     """Turns of a reactor, and what was asked in each."""
 
     def __init__(self) -> None:
-        self.lanes = Lanes(self._sleep, lambda caller: caller not in self.gone)
+        self.lanes = Lanes(self._sleep, self)
         self.gone: set[Caller] = set()
+        self.behind: set[Caller] = set()
         self.asked: list[str] = []
         self.answers: list[str] = []
         self._sleeping: list[Deferred[None]] = []
 
+    def has(self, caller: Caller) -> bool:
+        return caller not in self.gone
+
+    def is_behind(self, caller: Caller) -> bool:
+        return caller in self.behind
+
     def _sleep(self, delay_s: float) -> Deferred[None]:
-        assert delay_s == 0
+        assert delay_s in (0, LOOK_AGAIN_S)
         self._sleeping.append(Deferred())
         return self._sleeping[-1]
 
@@ -63,6 +70,16 @@ def test_each_waits_for_a_turn_and_nobody_for_another_session() -> None:
     assert [reactor.turn() for _ in range(4)] == [["a", "x"], ["b"], ["c"], []]
     assert reactor.answers == ["a", "x", "b", "c"]
     assert len(reactor.lanes) == 0
+
+
+def test_nothing_is_worked_out_for_who_does_not_read() -> None:
+    reactor = Reactor()
+    reactor.behind.add(ONE)
+    reactor.ask("a", ONE)
+    reactor.ask("x", OTHER)
+    assert [reactor.turn() for _ in range(3)] == [["x"], [], []]
+    reactor.behind.clear()
+    assert reactor.turn() == ["a"]
 
 
 def test_the_next_waits_for_one_that_takes_longer() -> None:

@@ -22,6 +22,7 @@ class Desk:
         self.id = self.caller.session
         self.frames: list[bytes] = []
         self.ended: list[tuple[ErrorCode, str]] = []
+        self.is_behind = False
         self._online = online
         online.arrived(self)
 
@@ -115,3 +116,10 @@ def test_ending_sessions(
     assert count == len(ended)
     assert [index for index, desk in enumerate(desks) if desk.ended] == ended
     assert online.session_count() == 4 - len(ended)
+
+
+def test_who_has_too_much_to_read_is_behind_until_gone(online: Online, desks: list[Desk]) -> None:
+    desks[0].is_behind = True
+    assert [online.is_behind(desk.caller) for desk in desks] == [True, False, False, False]
+    online.departed(desks[0])
+    assert not online.is_behind(desks[0].caller)

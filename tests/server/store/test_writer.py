@@ -19,7 +19,6 @@ from server.store.errors import (
     StoreBroken,
     StoreBusy,
     StoreClosed,
-    StoreUnavailable,
     as_store_error,
 )
 from server.store.writer import Writer
@@ -55,7 +54,7 @@ class Post:
     def __init__(self, database: Database) -> None:
         self.told: list[Any] = []
         self.database = database
-        self.writer = Writer(database, insert_letters, failed=self.told.append)
+        self.writer = Writer(database, insert_letters)
 
     def append(self, number: int, previous: int | None = None, body: bytes = b"text") -> None:
         self.writer.append((number, previous, body), self.teller(number))
@@ -196,8 +195,8 @@ def test_a_full_disk_fails_everything_that_waits(
     post.run(boxes)
     post.writer.pump()
     assert post.told[0] == 1
-    # First of all those who keep numbers in memory; then each whose work is lost, also behind the batch.
-    assert [type(one) for one in post.told[1:]] == [DiskFull] * 5
+    # Each whose work is lost, also behind the batch.
+    assert [type(one) for one in post.told[1:]] == [DiskFull] * 4
     assert "disk is full" in str(post.told[1])
     assert post.stored() == [1]
     assert post.writer.pump() == 0
@@ -228,7 +227,7 @@ def test_a_job_that_fills_the_disk_fails_its_batch(post: Post) -> None:
     post.append(1)
     post.run(write_much)
     post.writer.pump()
-    assert [type(one) for one in post.told] == [DiskFull] * 3
+    assert [type(one) for one in post.told] == [DiskFull] * 2
     assert post.stored() == []
 
 
@@ -243,7 +242,7 @@ def test_what_is_asked_for_on_failure_is_done(post: Post) -> None:
     post.writer.pump()
     post.writer.pump()
     assert post.told[1:] == [2]
-
+    assert post.told == [2]
 
 @pytest.mark.expected_log("lanyard.store", "failed on being told")
 def test_whoever_fails_on_being_told_harms_nobody(post: Post) -> None:
@@ -315,7 +314,6 @@ class Server:
     """A database and a writer with threads."""
 
     def __init__(self, path: Path, thread: ReactorThread) -> None:
-        self.failures: list[StoreUnavailable] = []
         self.told: list[Any] = []
         call_from_thread = thread.reactor.callFromThread
         self.database = Database(f"sqlite:{path}", call_from_thread=call_from_thread)
@@ -323,7 +321,6 @@ class Server:
             self.database,
             insert_letters,
             call_from_thread=call_from_thread,
-            failed=self.failures.append,
         )
 
     async def close(self) -> None:
@@ -379,4 +376,3 @@ def test_the_thread_goes_on_after_a_full_disk(path: Path) -> None:
 
         assert thread.wait(work) == [3]
     assert [type(one) for one in server.told] == [DiskFull, DiskFull, type(None)]
-    assert [type(one) for one in server.failures] == [DiskFull]
