@@ -23,5 +23,7 @@ async def test_a_name_that_is_not_known_is_said_to_be_so() -> None:
 async def test_a_port_on_which_nobody_listens_is_said_to_be_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    with pytest.raises(ServerUnreachable, match=rf"127\.0\.0\.1:{port} can't be reached: connection"):
+    with pytest.raises(
+        ServerUnreachable, match=rf"127\.0\.0\.1:{port} can't be reached: connection"
+    ):
         await dial_tls(parse_address(f"127.0.0.1:{port}"), _no_link, None, None)
