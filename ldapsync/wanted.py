@@ -25,11 +25,12 @@ class WantedPlace(Struct, frozen=True, omit_defaults=True):
 
 
 class Photo(Struct, frozen=True, omit_defaults=True):
-    """A portrait, re-encoded as JPEG within the limits of the protocol."""
+    """A portrait. Reading notes the digest alone; who needs the picture asks ldapsync.photos for it."""
 
     digest: bytes
     """SHA-256 of the photo as the directory holds it: what is compared."""
-    jpeg: bytes
+    jpeg: bytes = b""
+    """Re-encoded within the limits of the protocol; empty until it is asked for, and for a file that is no picture."""
 
 
 class WantedPerson(Struct, frozen=True, omit_defaults=True):
