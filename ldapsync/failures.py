@@ -41,3 +41,14 @@ class ReadFailed(DirectoryError):
 
 class AnswerTooLarge(ReadFailed):
     """The directory sent more at once than is sensible."""
+
+
+def worst(failures: list[DirectoryError]) -> DirectoryError:
+    """One error for several servers; a refused certificate is the one that somebody has to look at."""
+    if not failures:
+        return Unreachable("No server of the directory is configured.")
+    if refused := next((each for each in failures if isinstance(each, CertificateRefused)), None):
+        return refused
+    if len(failures) == 1:
+        return failures[0]
+    return Unreachable("No server of the directory can be used. " + " ".join(map(str, failures)))
