@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The directory as the server has it: the other half of what a plan compares. How it is fetched, and what is asked of it."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from protocol.ids import DepartmentId, RoleId, UserId
+from protocol.limits import MAX_ADMIN_PAGE
+from protocol.messages.admin import (
+    AdminDirectory,
+    GetAdminDirectory,
+    PutDepartment,
+    PutGroup,
+    PutPerson,
+    Role,
+    RoleGrant,
+    VisibilityRule,
+)
+from protocol.messages.sync import GetMarks
+
+MAX_ATTEMPTS: Final = 10
+"""Somebody may change the directory while it is read in pages; then it is read again."""
+SCOPE: Final = "scope"
+"""The mark that holds the digest of what was read how."""
+ADMIN_PREFIX: Final = "admin."
+"""With this begin the names of permissions that rule over others."""
+
+
+class MovesTooFast(Exception):
+    """The server's directory changed during each attempt to read it."""
+
+
+class Current(Struct):
+    """The server's directory at one version."""
+
+    version: int = 0
+    people: dict[UserId, PutPerson] = {}
+    departments: dict[DepartmentId, PutDepartment] = {}
+    groups: dict[bytes, PutGroup] = {}
+    roles: dict[RoleId, Role] = {}
+    grants: frozenset[RoleGrant] = frozenset()
+    rules: tuple[VisibilityRule, ...] = ()
+    marks: dict[str, bytes] = {}
+    """Of the source's last run."""
+
+    @property
+    def scope(self) -> str:
+        """How the source was read in its last run; empty: there was none."""
+        return self.marks.get(SCOPE, b"").decode()
+
+    def is_admin_role(self, role: RoleId) -> bool:
+        """Whether the role rules over others."""
+        known = self.roles.get(role)
+        return known is not None and any(
+            permission.startswith(ADMIN_PREFIX) for permission in known.permissions
+        )
+
+    def path_of(self, department: DepartmentId) -> str:
+        """``Sales/North``."""
+        names: list[str] = []
+        current: DepartmentId | None = department
+        while current is not None and current in self.departments:
+            names.append(self.departments[current].name)
+            current = self.departments[current].parent
+        return "/".join(reversed(names))
+
+
+def fetch(ask: Callable[[Any], Any], source: str) -> Current:
+    """Read the whole directory in pages that are of one version. Raises MovesTooFast, and what ``ask`` raises."""
+    for _ in range(MAX_ATTEMPTS):
+        found = _fetch_once(ask)
+        if found is not None:
+            found.marks = dict(ask(GetMarks(source)).marks)
+            return found
+    raise MovesTooFast(
+        "The server's directory is being changed all the time; try again when that is over."
+    )
+
+
+def _fetch_once(ask: Callable[[Any], Any]) -> Current | None:
+    page: AdminDirectory = ask(GetAdminDirectory(None, MAX_ADMIN_PAGE))
+    found = Current(
+        version=page.version,
+        departments={one.id: one for one in page.departments},
+        groups={one.id: one for one in page.groups},
+        roles={one.id: one for one in page.roles},
+        rules=page.rules,
+    )
+    grants = set(page.grants)
+    while True:
+        for one in page.people:
+            found.people[one.person.id] = one.person
+        if page.after is None:
+            found.grants = frozenset(grants)
+            return found
+        page = ask(GetAdminDirectory(page.after, MAX_ADMIN_PAGE))
+        if page.version != found.version:
+            return None
+        grants.update(page.grants)
