@@ -64,6 +64,13 @@ class DepartmentSource(enum.StrEnum):
     GROUPS = "groups"
 
 
+class UniqueField(enum.StrEnum):
+    """What can be asked to be somebody's own."""
+
+    LOGIN = "login"
+    EMAIL = "email"
+
+
 class OffSign(enum.StrEnum):
     """Signs by which a directory says that somebody has no access."""
 
@@ -234,6 +241,13 @@ class PeopleConfig(Section, frozen=True):
             examples=[{"Room": ["roomNumber"]}],
         ),
     ] = {}
+    unique: Annotated[
+        tuple[UniqueField, ...],
+        Meta(
+            description="What no two people may have in common, login and email; whoever does is set aside until it is settled."
+            " Without email people may share a mailbox."
+        ),
+    ] = (UniqueField.LOGIN, UniqueField.EMAIL)
     off: Annotated[
         tuple[OffSign, ...],
         Meta(description="Signs of an account without access that count."),
@@ -259,6 +273,7 @@ class DepartmentsConfig(Section, frozen=True):
     filter: Annotated[str, Meta(description="LDAP filter for units of the tree.")] = (
         "(objectClass=organizationalUnit)"
     )
+    anchor: Annotated[str, Meta(description="Immutable id of a unit; empty: that of people.")] = ""
     name: Annotated[Names, Meta(description="Name of a unit.")] = ("ou",)
     other_name: Annotated[Names, Meta(description="Its name in another language.")] = ()
     order: Annotated[Names, Meta(description="Number by which units are listed.")] = ()
