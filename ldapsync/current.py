@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from ldapsync.failures import SyncError
 from protocol.ids import DepartmentId, RoleId, UserId
 from protocol.limits import MAX_ADMIN_PAGE
 from protocol.messages.admin import (
@@ -28,7 +29,7 @@ ADMIN_PREFIX: Final = "admin."
 """With this begin the names of permissions that rule over others."""
 
 
-class MovesTooFast(Exception):
+class MovesTooFast(SyncError):
     """The server's directory changed during each attempt to read it."""
 
 

@@ -2,21 +2,24 @@
 """What an action changes, field by field: as values to compare, and as text for people. Pure."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from ldapsync.actions import Action, Plan
 from protocol.ids import format_id
-from protocol.messages.admin import PutDepartment, PutGroup, PutPerson
+from protocol.messages.admin import PutDepartment, PutGroup, PutPerson, RoleGrant
 from protocol.messages.people import Place
 
 _UNSAID: Final = frozenset(("id", "source", "photo", "is_bot", "is_disabled"))
 """Fields that no action changes, or that are said otherwise."""
 _NEW: Final = {PutPerson: PutPerson(b"", "", ""), PutDepartment: PutDepartment(b"", "")}
 """A record of which nothing is said yet: what a new one is compared with."""
+_SAID: Final = {
+    kind: tuple(field for field in kind.__struct_fields__ if field not in _UNSAID) for kind in _NEW
+}
 
 TITLES: Final = {
     "login": "login",
@@ -52,11 +55,10 @@ def changed_fields(action: Action) -> Iterator[tuple[str, Any, Any]]:
     before, after = action.before, action.after
     if isinstance(after, PutPerson | PutDepartment):
         known = before if before is not None else _NEW[type(after)]
-        for field in after.__struct_fields__:
-            if field not in _UNSAID:
-                old, new = getattr(known, field), getattr(after, field)
-                if old != new:
-                    yield field, old, new
+        for field in _SAID[type(after)]:
+            old, new = getattr(known, field), getattr(after, field)
+            if old != new:
+                yield field, old, new
         if action.is_photo_changed:
             old_photo = before.photo if isinstance(before, PutPerson) else b""
             yield "photo", old_photo, action.photo.digest if action.photo is not None else b""
@@ -114,37 +116,34 @@ def digest(plan: Plan) -> bytes:
     """What tells plans apart: SHA-256 over what would be done and to whom, in a form that is the same on each day. Ids that are only
     made by the plan count as their anchors; reasons, the time and the server's version don't count."""
     found = hashlib.sha256()
-    head = [plan.source, plan.scope, [one.id.hex() for one in plan.parked]]
-    found.update(_canonical(head))
+    encoder = msgspec.json.Encoder(order="deterministic")
+    found.update(encoder.encode([plan.source, plan.scope, [one.id.hex() for one in plan.parked]]))
     for action in plan.actions:
-        found.update(_canonical(action_key(action, plan)))
+        found.update(encoder.encode(action_key(action, plan)))
+        found.update(b"\n")
     return found.digest()
 
 
 def action_key(action: Action, plan: Plan) -> list[Any]:
     """What an action does, as lists and texts."""
     new = plan.new_anchors
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, bytes):
-            return new.get(value) or value.hex()
-        if isinstance(value, Place):
-            return [plain(value.department), value.title, value.order, value.is_head]
-        if isinstance(value, tuple):
-            return [plain(each) for each in value]
-        if isinstance(value, frozenset):
-            return sorted(plain(each) for each in value)
-        return value
-
-    kinds = [kind.value for kind in action.kinds]
     record = action.record
-    about = [plain(getattr(record, field, None)) for field in ("id", "user", "role", "department")]
-    fields = [[name, plain(old), plain(now)] for name, old, now in changed_fields(action)]
-    return [kinds, action.anchor, about, fields]
+    if isinstance(record, RoleGrant):
+        about = [record.user, record.role, record.department or b""]
+    else:
+        about = [record.id]
+    fields = [
+        [name, _plain(old, new), _plain(now, new)] for name, old, now in changed_fields(action)
+    ]
+    return [action.kinds, action.anchor, [_plain(one, new) for one in about], fields]
 
 
-def _canonical(value: Any) -> bytes:
-    return (
-        json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        + b"\n"
-    )
+def _plain(value: Any, new: dict[bytes, str]) -> Any:
+    kind = type(value)
+    if kind is bytes:
+        return new.get(value) or value.hex()
+    if kind is tuple:
+        return [[_plain(one.department, new), one.title, one.order, one.is_head] for one in value]
+    if kind is frozenset:
+        return sorted(_plain(one, new) for one in value)
+    return value

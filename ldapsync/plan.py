@@ -16,7 +16,7 @@ from ldapsync.guard import tripped
 from ldapsync.planning import departments, grants, groups
 from ldapsync.planning.ground import Ground
 from ldapsync.planning.people import PeoplePlan
-from ldapsync.wanted import Wanted
+from ldapsync.wanted import Anchor, Wanted
 from protocol.messages.admin import PutDepartment, PutPerson, RoleGrant
 
 
@@ -29,10 +29,13 @@ def make(
     decisions: Decisions = Decisions(),  # noqa: B008 - a frozen value
     allowed: dict[str, int] | None = None,
     cookies: dict[str, bytes] | None = None,
+    found_at: dict[Anchor, str] | None = None,
 ) -> Plan:
-    """Compare. ``allowed`` lifts guards up to a number; ``cookies`` are kept with the run. Raises DecisionRefused."""
+    """Compare. ``allowed`` lifts guards up to a number; ``cookies`` are kept with the run; ``found_at`` says where missing people are.
+
+    Raises DecisionRefused."""
     ground = Ground(wanted, current, decisions, new_id)
-    people = PeoplePlan(ground)
+    people = PeoplePlan(ground, found_at or {})
     people.identify()
     people.settle_logins()
     for_departments = list(departments.put_departments(ground))

@@ -4,13 +4,15 @@
 import hashlib
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from ldapsync.actions import Plan, Proposal, Tripped, label
+from ldapsync.actions import Action, Kind, Plan, Proposal, Tripped, label
 from ldapsync.fields import FieldChange, action_key, digest, said_fields
 from ldapsync.refusals import PlanUnusable
 from ldapsync.wanted import SetAside
@@ -102,8 +104,9 @@ def document(
     merges: dict[str, bytes],
     apart: frozenset[str],
     allowed: dict[str, int],
+    most: int | None = None,
 ) -> Document:
-    """The plan as a document."""
+    """The plan as a document; with ``most``, only so many actions of each kind, for a reader's eye."""
     return Document(
         format=FORMAT,
         source=plan.source,
@@ -113,7 +116,7 @@ def document(
         directory_version=plan.based_on,
         read_ms=plan.read_ms,
         counts=plan.counts(),
-        actions=tuple(_action(action, plan) for action in plan.actions),
+        actions=tuple(_action(action, plan) for action in _first(plan, most)),
         proposals=tuple(map(_proposal, plan.proposals)),
         set_aside=plan.set_aside,
         notices=plan.notices,
@@ -124,7 +127,15 @@ def document(
     )
 
 
-def _action(action: Any, plan: Plan) -> ActionText:
+def _first(plan: Plan, most: int | None) -> Iterator[Action]:
+    shown: Counter[Kind] = Counter()
+    for action in plan.actions:
+        shown[action.kinds[0]] += 1
+        if most is None or shown[action.kinds[0]] <= most:
+            yield action
+
+
+def _action(action: Action, plan: Plan) -> ActionText:
     record = action.record
     if isinstance(record, RoleGrant):
         name = grant_text(record, plan)

@@ -4,7 +4,8 @@
 Call ``identify``, then ``settle_logins``, then ``actions``: each finds out what the next one stands on.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import msgspec
 
@@ -21,18 +22,21 @@ from protocol.limits import MAX_LOGIN_CHARS
 from protocol.messages.admin import PutPerson
 from protocol.messages.people import Place
 
-_PARKED = "~parked-"
-_NAMES = ("login", "name")
-_OTHERS = ("other_name", "sort_key", "email", "phone", "custom", "manager")
+_PARKED: Final = "~parked-"
+_GONE: Final = "The complete reading has no entry with this id any more."
+_NAMES: Final = ("login", "name")
+_OTHERS: Final = ("other_name", "sort_key", "email", "phone", "custom", "manager")
 
 
 class PeoplePlan:
     """The people of one source."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, found_at: Mapping[Anchor, str]) -> None:
+        """``found_at`` says where missing people are, as far as that is known."""
         self.proposals: list[Proposal] = []
         self.parked: tuple[PutPerson, ...] = ()
         self._ground = ground
+        self._found_at = found_at
         source = ground.wanted.source
         self._mine = {
             one.anchor: one
@@ -179,6 +183,8 @@ class PeoplePlan:
         """Set aside what the server would refuse, so that one bad entry doesn't stop the others."""
         entries = self._ground.wanted.people
         for anchor in [*self._before]:
+            if _is_known(entries[anchor], self._before[anchor]):
+                continue
             if (found := flaw(entries[anchor])) is not None:
                 self._set_aside(anchor, *found)
 
@@ -285,7 +291,7 @@ class PeoplePlan:
         if before == after:
             return None
         why = {
-            "": "The directory has no entry with this id any more; the reading was complete.",
+            "": self._found_at.get(before.anchor, _GONE),
             "login": "Somebody else has the login now.",
             "places": "The directory has the department no more.",
         }
@@ -295,6 +301,21 @@ class PeoplePlan:
         """A login for somebody who left and whose login another has: nobody else can have this one."""
         mark = f"~left-{person.id.hex()}"
         return person.login[: MAX_LOGIN_CHARS - len(mark)].rstrip() + mark
+
+
+def _is_known(entry: WantedPerson, before: PutPerson | None) -> bool:
+    """Whether the server has taken all texts of the entry already."""
+    return (
+        before is not None
+        and entry.login == before.login
+        and entry.name == before.name
+        and entry.other_name == before.other_name
+        and entry.sort_key == before.sort_key
+        and entry.email == before.email
+        and entry.phone == before.phone
+        and entry.custom == before.custom
+        and [place.title for place in entry.places] == [place.title for place in before.places]
+    )
 
 
 def _kinds(
