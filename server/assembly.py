@@ -21,8 +21,10 @@ from server.services.departments import DepartmentRooms
 from server.services.devices import Authority, Devices
 from server.services.directory_news import DirectoryNews
 from server.services.directory_store import org_tree
+from server.services.directory_turn import DirectoryTurn
 from server.services.directs import Directs
 from server.services.doors import Sleep, StoreDoor
+from server.services.followed_groups import FollowedGroups
 from server.services.groups import Groups
 from server.services.history import Histories
 from server.services.journal import Journal
@@ -32,10 +34,15 @@ from server.services.pace import Pace, PaceKeeper
 from server.services.passwords import DEFAULT_COST, Cost, Passwords
 from server.services.people import Change, Directory
 from server.services.policy import OrganisationPolicy
+from server.services.portraits import Portraits
 from server.services.presence import Presence
 from server.services.receipts import ReceiptBook
 from server.services.rooms import Rooms
+from server.services.run_log import RunLog
 from server.services.sightings import Sightings
+from server.services.sync_history import SyncHistory
+from server.services.sync_runs import Services as SyncServices
+from server.services.sync_runs import SyncRuns
 from server.services.throttle import Throttle
 from server.services.typists import Typists
 from server.services.upkeep import Upkeep
@@ -90,6 +97,7 @@ class Assembly:
         """Of the store; known after ``open``."""
         self._doors = doors
         self._build_people(choices)
+        self._build_sync()
         self._build_rooms()
         self._build_chat(choices)
         lanes = Lanes(doors.sleep, self.online.has)
@@ -107,19 +115,24 @@ class Assembly:
     async def open(self) -> None:
         """Load what is kept in memory, mend what a crash left, and begin the upkeep. Raises StoreError."""
         read, run = self._doors.read, self._doors.run
+        await self._run_log.recover()
         self.directory.take(org_tree(await read(people_store.load)))
         await self.policy.load(read)
         await self.presence.load(read)
         self.epoch = await run(meta.epoch)
         await self.journal.open()
         await self._departments.open()
+        await self._followed_groups.open()
         self._connect()
         self._upkeep.start()
 
     async def close(self) -> None:
         """Finish what was begun and write what is left; nobody is connected any more. Raises StoreError."""
+        self.sync_runs.close()
+        self._run_log.close()
         await self.tasks.finish()
         self._departments.close()
+        self._followed_groups.close()
         self.receipts.close()
         await self._sightings.write()
         await self._upkeep.close()
@@ -153,8 +166,10 @@ class Assembly:
             read=read,
             run=run,
         )
+        self._turn = DirectoryTurn(doors.sleep)
         self.admin = Admin(
             directory=self.directory,
+            turn=self._turn,
             policy=self.policy,
             passwords=passwords,
             audience=self.online,
@@ -166,6 +181,17 @@ class Assembly:
             software=choices.software,
         )
 
+    def _build_sync(self) -> None:
+        doors = self._doors
+        clock, read, run, sleep = doors.clock, doors.read, doors.run, doors.sleep
+        self._run_log = RunLog(
+            self.directory, self.online, clock, read, run, sleep, self.tasks.spawn
+        )
+        services = SyncServices(self.directory, self._turn, self._run_log, clock, read, run, sleep)
+        self.sync_runs = SyncRuns(services)
+        self.sync_history = SyncHistory(services)
+        self.portraits = Portraits(self.directory, read)
+
     def _build_rooms(self) -> None:
         doors, spawn = self._doors, self.tasks.spawn
         clock, read = doors.clock, doors.read
@@ -176,7 +202,7 @@ class Assembly:
         self._views = ChatViews(read, self._delivery)
         self._creation = Creation(self.journal, self.rooms, self._delivery)
         self._memberships = Memberships(self.journal, self.rooms, self._delivery)
-        self._departments = DepartmentRooms(
+        followed = (
             self.directory,
             self.journal,
             self.rooms,
@@ -185,6 +211,8 @@ class Assembly:
             clock,
             spawn,
         )
+        self._departments = DepartmentRooms(*followed)
+        self._followed_groups = FollowedGroups(*followed)
         self._upkeep = Upkeep(self.journal, self.rooms, clock, spawn)
 
     def _build_chat(self, choices: Choices) -> None:
@@ -223,8 +251,11 @@ class Assembly:
             groups=self.groups,
             histories=self.histories,
             messages=self.messages,
+            portraits=self.portraits,
             presence=self.presence,
             receipts=self.receipts,
+            sync_history=self.sync_history,
+            sync_runs=self.sync_runs,
             typists=self.typists,
         )
 
@@ -239,6 +270,8 @@ class Assembly:
         self.presence.session_closed(caller)
         self.auth.session_closed(caller)
         self.chats.session_ended(caller.session)
+        self.sync_runs.session_closed(caller.session)
 
     def _directory_changed(self, change: Change) -> None:
         self._departments.directory_changed(change)
+        self._followed_groups.directory_changed(change)

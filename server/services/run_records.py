@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a draft changes, record by record, as it was and as it will be: what a run writes down. Pure."""
+
+from collections.abc import Iterator
+
+from protocol.ids import ConversationId, DepartmentId, UserId
+from server.services.directory_changes import Draft
+from server.services.directory_store import department_row, group_row, person_row
+from server.services.organisation import OrgTree, fold_login
+from server.store.sync_runs import (
+    DEPARTMENT,
+    GRANTS,
+    GROUP,
+    PERSON,
+    GrantsImage,
+    PersonImage,
+    Record,
+    Released,
+    encoded,
+)
+
+
+def records_of(draft: Draft) -> Iterator[Record]:
+    """The records in an order in which they can be carried out in portions: nothing refers to what is not there yet, or not there
+    any more."""
+    base, tree = draft.base, draft.tree
+    there = sorted(
+        (id for id in draft.departments if id in tree.departments),
+        key=lambda id: len(tree.path_of(id)),
+    )
+    gone = sorted(
+        (id for id in draft.departments if id in base.departments and id not in tree.departments),
+        key=lambda id: -len(base.path_of(id)),
+    )
+    people = [user for user in draft.people if user in tree.people]
+    leaving = [user for user in draft.people if user in base.people and user not in tree.people]
+    for department in there:
+        yield _department(draft, department)
+    for user in people:
+        record = _person(draft, user)
+        if record.before != record.after:
+            yield record
+    for group in draft.groups:
+        if group in tree.groups or group in base.groups:
+            yield _group(draft, group)
+    for user in (*people, *leaving):
+        if base.grants.get(user) != tree.grants.get(user):
+            yield _grants(draft, user)
+    for user in leaving:
+        yield _person(draft, user)
+    for department in gone:
+        yield _department(draft, department)
+
+
+def released_by(draft: Draft) -> Released:
+    """Whose logins and anchors change."""
+    base, tree = draft.base, draft.tree
+    people = []
+    for user in draft.people:
+        old, new = base.people.get(user), tree.people.get(user)
+        if old is None:
+            continue
+        if new is None or (old.person.login, old.source, old.anchor) != (
+            new.person.login,
+            new.source,
+            new.anchor,
+        ):
+            people.append(old.key)
+    departments = [
+        id
+        for id in draft.departments
+        if (was := base.departments.get(id)) is not None
+        and was.anchor
+        and ((now := tree.departments.get(id)) is None or now.anchor != was.anchor)
+    ]
+    groups = [
+        group
+        for group in draft.groups
+        if (before := base.groups.get(group)) is not None
+        and before.anchor
+        and ((after := tree.groups.get(group)) is None or after.anchor != before.anchor)
+    ]
+    return Released(people, departments, groups)
+
+
+def removed_keys(draft: Draft) -> list[int]:
+    """The keys of people who are removed."""
+    base, tree = draft.base, draft.tree
+    return [
+        base.people[user].key
+        for user in draft.people
+        if user in base.people and user not in tree.people
+    ]
+
+
+def _department(draft: Draft, id: DepartmentId) -> Record:
+    before, after = (
+        encoded(department_row(entry) if entry else None)
+        for entry in (draft.base.departments.get(id), draft.tree.departments.get(id))
+    )
+    return Record(DEPARTMENT, id, before, after)
+
+
+def _person(draft: Draft, user: UserId) -> Record:
+    old, new = draft.base.people.get(user), draft.tree.people.get(user)
+    portrait = None
+    if old is not None and old.portrait and (new is None or new.portrait != old.portrait):
+        portrait = old.portrait
+    return Record(PERSON, user, _image(draft.base, user), _image(draft.tree, user), portrait)
+
+
+def _image(tree: OrgTree, user: UserId) -> bytes:
+    entry = tree.people.get(user)
+    if entry is None:
+        return b""
+    return encoded(PersonImage(person_row(entry), fold_login(entry.person.login)))
+
+
+def _group(draft: Draft, id: ConversationId) -> Record:
+    before, after = (
+        encoded(group_row(entry) if entry else None)
+        for entry in (draft.base.groups.get(id), draft.tree.groups.get(id))
+    )
+    return Record(GROUP, id, before, after)
+
+
+def _grants(draft: Draft, user: UserId) -> Record:
+    entry = draft.tree.people.get(user) or draft.base.people[user]
+    before, after = (
+        encoded(GrantsImage(entry.key, tuple(tree.grants.get(user, ()))))
+        for tree in (draft.base, draft.tree)
+    )
+    return Record(GRANTS, user, before, after)
