@@ -29,3 +29,19 @@ PASSWORD_POLICY_ASKED: Final = Control(PASSWORD_POLICY, is_critical=False)
 def paged(size: int, cookie: bytes) -> Control:
     """Ask for a page (RFC 2696); with the cookie of the page before, for the next."""
     return Control(PAGED_RESULTS, ber.sequence(ber.number(size), ber.wrap(ber.OCTETS, cookie)))
+
+
+def synchronising(cookie: bytes) -> Control:
+    """Ask for what changed since the cookie, and then for every change as it happens (RFC 4533, refreshAndPersist)."""
+    mode = ber.number(3, ber.ENUMERATED)
+    return Control(
+        SYNC_REQUEST, ber.sequence(mode, ber.wrap(ber.OCTETS, cookie) if cookie else b"")
+    )
+
+
+def directory_changes(cookie: bytes, size: int) -> Control:
+    """Ask for what changed since the cookie (MS-ADTS, 3.1.1.3.4.1.3), as far as the account may read it, in parts of this many octets."""
+    object_security = ber.number(1)
+    return Control(
+        DIRSYNC, ber.sequence(object_security, ber.number(size), ber.wrap(ber.OCTETS, cookie))
+    )

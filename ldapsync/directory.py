@@ -10,7 +10,6 @@ import enum
 import logging
 import ssl
 from collections.abc import Generator, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Final, Self
 
 import ldap3
@@ -133,12 +132,7 @@ class Directory:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -212,6 +206,7 @@ class Directory:
         *,
         depth: Depth = Depth.SUBTREE,
         page_size: int = 500,
+        more: Sequence[Control] = (),
     ) -> Iterator[Entry]:
         """All entries, page by page. Raises ReadFailed unless the server says of each page, and of the end, that it is whole.
 
@@ -219,11 +214,11 @@ class Directory:
         """
         cookie = b""
         while True:
-            controls = [paged(page_size, cookie)]
+            controls = [paged(page_size, cookie), *more]
             done = yield from self._page(base, search_filter, attributes, depth, controls)
             if done.code == UNAVAILABLE_CRITICAL_EXTENSION and not cookie:
                 # No paging here. Then one answer has to hold everything, which the result code says.
-                done = yield from self._page(base, search_filter, attributes, depth, [])
+                done = yield from self._page(base, search_filter, attributes, depth, more)
                 demand_success(done, base, search_filter)
                 return
             demand_success(done, base, search_filter)
@@ -325,17 +320,18 @@ class Directory:
         timeout_s = self._access.answer_timeout_s
         while True:
             try:
-                answers = self.receive_within(number, timeout_s)
+                arrived = self.arrived(timeout_s)
             except TimeoutError as error:
                 self._drop()
                 raise Unreachable(f"{self.url} said nothing for {timeout_s} seconds.") from error
-            for answer in answers:
-                yield answer
-                if isinstance(answer, Done):
-                    return
+            for answered, answer in arrived:
+                if answered == number:
+                    yield answer
+                    if isinstance(answer, Done):
+                        return
 
-    def receive_within(self, number: int, timeout_s: float) -> list[Answer]:
-        """What arrives next. Raises TimeoutError when nothing does in time, and what ``receive`` raises."""
+    def arrived(self, timeout_s: float) -> list[tuple[int, Answer]]:
+        """What arrives next, each with the number of what it answers. Raises TimeoutError when nothing does in time, and what ``receive`` raises."""
         connection = self._connection.socket
         if connection is None:
             raise Unreachable(f"{self.url}: the connection is closed.")
@@ -359,7 +355,7 @@ class Directory:
             if isinstance(answer, Notice):
                 self._drop()
                 raise Unreachable(f"{self.url} ends the connection: {answer.message}")
-        return [answer for answered, answer in answers if answered == number]
+        return answers
 
 
 def _connected(

@@ -32,6 +32,16 @@ class Group(Struct, frozen=True, gc=False):
     """By which people name it as their primary group; 0: they don't."""
 
 
+class Groups(Struct, frozen=True, gc=False):
+    """All groups of a source, and what becomes of which."""
+
+    all: tuple[Group, ...] = ()
+    lanyard: frozenset[Anchor] = frozenset()
+    """Those that become Lanyard groups."""
+    departments: frozenset[Anchor] = frozenset()
+    """Those that are departments."""
+
+
 class GroupRules:
     """How one directory's groups are read."""
 

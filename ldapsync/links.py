@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What entries are to each other: seats, managers, members, doubles. Made of everything that was read, and kept in step entry by entry."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ldapsync import values
 from ldapsync.config import DepartmentSource, DirectoryConfig, UniqueField
 from ldapsync.departments import NamedDepartments, UnitTree
-from ldapsync.groups import Group, Membership
+from ldapsync.groups import Groups, Membership
 from ldapsync.people import Found, PersonRules, place_of
 from ldapsync.teams import Teams
 from ldapsync.wanted import (
@@ -32,11 +32,7 @@ class Gathered(Struct, frozen=True):
 
     people: dict[Anchor, Found]
     tree: UnitTree
-    groups: tuple[Group, ...] = ()
-    lanyard_groups: frozenset[Anchor] = frozenset()
-    """Which become Lanyard groups."""
-    department_groups: frozenset[Anchor] = frozenset()
-    """Which are departments."""
+    groups: Groups = Groups()
     set_aside: tuple[SetAside, ...] = ()
     notices: tuple[str, ...] = ()
 
@@ -56,8 +52,8 @@ class Links:
         self._named = NamedDepartments(config)
         for found in self.people.values():
             self._note(found)
-        self._membership = Membership(gathered.groups, self.people.values())
-        self._teams = Teams(config, self._membership, gathered.department_groups)
+        self._membership = Membership(gathered.groups.all, self.people.values())
+        self._teams = Teams(config, self._membership, gathered.groups.departments)
         self._wanted: dict[Anchor, WantedPerson] = {}
         self._doubles: dict[Anchor, SetAside] = {}
         self._make(self.people)
@@ -68,47 +64,62 @@ class Links:
         """Take entries that changed, and drop those that went. Returns all people whose record may be another now."""
         touched: set[Anchor] = set()
         is_member_list_stale = False
-        for anchor in gone:
-            if (before := self.people.pop(anchor, None)) is not None:
-                touched |= self._related(before)
-                self._forget(before)
-                is_member_list_stale = True
-        for found in changed:
-            before = self.people.get(found.anchor)
+        for anchor, found in [
+            *((each, None) for each in gone),
+            *((each.anchor, each) for each in changed),
+        ]:
+            before = self.people.pop(anchor, None)
             if before is not None:
-                touched |= self._related(before)
+                touched |= self._doubled(before)
                 self._forget(before)
-            if before is None or _belongs(before) != _belongs(found):
+            if found is not None:
+                self.people[anchor] = found
+                self._note(found)
+                touched |= self._doubled(found)
+            keys = {each.key for each in (before, found) if each is not None}
+            if before is None or found is None or len(keys) > 1:
+                touched |= {report for key in keys for report in self._reports.get(key, ())}
+            if _belongs(before) != _belongs(found):
                 is_member_list_stale = True
-            self.people[found.anchor] = found
-            self._note(found)
-            touched |= self._related(found)
         if is_member_list_stale:
-            self._membership = Membership(self._gathered.groups, self.people.values())
+            self._membership = Membership(self._gathered.groups.all, self.people.values())
             touched |= self._reseat()
         self._make(touched)
         return frozenset(touched)
 
-    def put_groups(self, groups: tuple[Group, ...]) -> frozenset[Anchor]:
+    def put_groups(self, groups: Groups) -> frozenset[Anchor]:
         """Take another set of groups. Returns all people whose seat may be another now."""
-        gathered = self._gathered
-        self._gathered = Gathered(
-            gathered.people,
-            gathered.tree,
-            groups,
-            gathered.lanyard_groups,
-            gathered.department_groups,
-            gathered.set_aside,
-            gathered.notices,
-        )
-        self._membership = Membership(groups, self.people.values())
+        self._gathered = structs.replace(self._gathered, groups=groups)
+        self._membership = Membership(groups.all, self.people.values())
         touched = self._reseat()
         self._make(touched)
         return frozenset(touched)
 
+    @property
+    def tree(self) -> UnitTree:
+        """The units as they were read."""
+        return self._gathered.tree
+
+    def has_units(self, anchors: Collection[Anchor]) -> bool:
+        """Whether one of these is a unit of the tree."""
+        return any(unit.anchor in anchors for unit in self._gathered.tree.units.values())
+
+    def has_groups(self, anchors: Collection[Anchor]) -> bool:
+        """Whether one of these is a group."""
+        return any(group.anchor in anchors for group in self._gathered.groups.all)
+
+    def reports_of_moved(self, changed: Iterable[Found]) -> set[Anchor]:
+        """Who has a manager among those whose DN is another now."""
+        moved: set[Anchor] = set()
+        for found in changed:
+            before = self.people.get(found.anchor)
+            if before is not None and before.key != found.key:
+                moved |= self._reports.get(before.key, set())
+        return moved
+
     def _reseat(self) -> set[Anchor]:
         before = self._teams
-        self._teams = Teams(self._config, self._membership, self._gathered.department_groups)
+        self._teams = Teams(self._config, self._membership, self._gathered.groups.departments)
         return {
             anchor
             for anchor in before.seats.keys() | self._teams.seats.keys()
@@ -134,18 +145,19 @@ class Links:
             if value := found.login if field is UniqueField.LOGIN else found.email:
                 yield field, values.fold(value)
 
-    def _related(self, found: Found) -> set[Anchor]:
-        related = {found.anchor, *self._reports.get(found.key, ())}
+    def _doubled(self, found: Found) -> set[Anchor]:
+        """The person, and who has something in common with them that should be theirs alone."""
+        doubled = {found.anchor}
         for owned in self._owned(found):
-            related |= self._owners.get(owned, set())
-        return related
+            doubled |= self._owners.get(owned, set())
+        return doubled
 
     # ----------------------------------------------------------------------------------- records
 
     def wanted(self, scope: str, read_ms: int) -> Wanted:
         """Everything as it is now."""
         gathered = self._gathered
-        groups, oversized, strange = self._teams.groups(gathered.lanyard_groups)
+        groups, oversized, strange = self._teams.groups(gathered.groups.lanyard)
         grants, stranger = self._teams.grants(gathered.tree.units)
         return Wanted(
             source=self._config.name,
@@ -267,6 +279,6 @@ class Links:
         return [notice]
 
 
-def _belongs(found: Found) -> tuple[str, str, int]:
+def _belongs(found: Found | None) -> tuple[str, str, int] | None:
     """What groups know a person by."""
-    return found.key, found.uid, found.primary_group
+    return (found.key, found.uid, found.primary_group) if found else None

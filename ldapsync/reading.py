@@ -8,15 +8,16 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from ldapsync import passwords
 from ldapsync.answers import Entry
-from ldapsync.config import BindMethod, DepartmentSource, DirectoryConfig, Scope
+from ldapsync.config import DepartmentSource, DirectoryConfig, Scope
 from ldapsync.departments import Unit, UnitRules, UnitTree
 from ldapsync.directory import Depth, Directory
 from ldapsync.failures import ReadFailed
-from ldapsync.groups import Group, GroupRules
+from ldapsync.follow.change import Change, Sorter
+from ldapsync.groups import Group, GroupRules, Groups
 from ldapsync.links import Gathered, Links
 from ldapsync.names import is_below, normal, parent
+from ldapsync.opening import open_directory
 from ldapsync.people import Found, PersonRules
 from ldapsync.sights import demand_sight
 from ldapsync.wanted import Anchor, SetAside, Wanted
@@ -38,14 +39,6 @@ class Patch(Struct, frozen=True):
 def read(config: DirectoryConfig, now_ms: int) -> Wanted:
     """Read one source. Raises ReadFailed, Unreachable, CertificateRefused, BindRefused, SecretMissing, ConfigInvalid."""
     return Reader(config).read(now_ms)
-
-
-def open_directory(config: DirectoryConfig) -> Directory:
-    """Connect and bind as the configuration says. Raises what Directory.open raises, and SecretMissing."""
-    password = None
-    if config.bind_method is BindMethod.SIMPLE:
-        password = passwords.fetch(config, f"directory.{config.name}")
-    return Directory.open(config, password)
 
 
 def scope_of(config: DirectoryConfig) -> str:
@@ -76,20 +69,39 @@ class Reader:
             self._links = Links(self._config, reading.rules, reading.gather())
         return self._links.wanted(scope_of(self._config), now_ms)
 
-    def take(self, people: Iterable[Entry], gone: Iterable[Anchor], now_ms: int) -> Patch | None:
-        """Take changed entries of people, and ids of entries that went. None when only a full read can tell what that means."""
-        if self._links is None:
+    def take(self, change: Change, now_ms: int) -> Patch | None:
+        """Take a change. None when only a full read can tell what it means. Raises what ``read`` raises."""
+        links = self._links
+        if links is None or change.is_full or links.has_units(change.gone):
             return None
+        changed = self._taken(change.people, now_ms)
+        if changed is None:
+            return None
+        stale = links.reports_of_moved(changed) - {found.anchor for found in changed}
+        has_groups = change.has_groups or links.has_groups(change.gone)
+        touched: frozenset[Anchor] = frozenset()
+        if stale or has_groups:
+            # The directory itself rewrites references to an entry that moves, and counts that as no change.
+            with open_directory(self._config) as directory:
+                if has_groups:
+                    reading = Reading(self._config, directory, now_ms)
+                    touched |= links.put_groups(reading.gather_groups(links.tree))
+                sorter = Sorter(self._config, directory, self._config.people.anchor)
+                changed += self._taken(sorter.people(stale), now_ms) or []
+        touched |= links.put(changed, change.gone)
+        return Patch(links.wanted(scope_of(self._config), now_ms), touched)
+
+    def _taken(self, entries: Iterable[Entry], now_ms: int) -> list[Found] | None:
+        """What the entries say; None when one of them can't be taken, which is a matter for a full read."""
         rules = PersonRules(self._config)
-        changed: list[Found] = []
-        for entry in people:
+        taken = []
+        for entry in entries:
             base = self._base_of(entry.dn)
             found = rules.take(entry, base, now_ms) if base is not None else None
             if not isinstance(found, Found):
                 return None
-            changed.append(found)
-        touched = self._links.put(changed, gone)
-        return Patch(self._links.wanted(scope_of(self._config), now_ms), touched)
+            taken.append(found)
+        return taken
 
     def _base_of(self, dn: str) -> str | None:
         """The base by whose rules an entry is read; None when it is below none."""
@@ -124,7 +136,7 @@ class Reading:
         for _ in range(_ATTEMPTS):
             self._set_aside.clear()
             units = self._units()
-            groups, lanyard_groups, department_groups = self._groups()
+            groups = self._groups()
             people = self._people()
             # A unit that is renamed while people are read leaves half of them with names that lead nowhere.
             if {unit.key for unit in units} == {unit.key for unit in self._units()}:
@@ -140,12 +152,16 @@ class Reading:
         return Gathered(
             people,
             tree,
-            tuple(groups),
-            lanyard_groups,
-            department_groups,
+            groups,
             tuple(self._set_aside.values()),
             tuple(self._notices),
         )
+
+    def gather_groups(self, tree: UnitTree) -> Groups:
+        """Groups alone, for a source whose other entries are known. Raises ReadFailed, Unreachable."""
+        groups = self._groups()
+        self._demand_named(groups, tree)
+        return groups
 
     # -------------------------------------------------------------------------------------- parts
 
@@ -173,7 +189,7 @@ class Reading:
                     self._set_aside[unit.dn] = unit
         return list(units.values())
 
-    def _groups(self) -> tuple[list[Group], frozenset[Anchor], frozenset[Anchor]]:
+    def _groups(self) -> Groups:
         """All groups, and which of them are Lanyard groups, and which departments."""
         rules = GroupRules(self._config)
         groups: dict[Anchor, Group] = {}
@@ -187,8 +203,8 @@ class Reading:
         keys = {group.key: group.anchor for group in groups.values()}
         departments = self._config.departments
         is_source = DepartmentSource.GROUPS in departments.sources
-        return (
-            list(groups.values()),
+        return Groups(
+            tuple(groups.values()),
             self._which(keys, self._config.groups.filter, self._config.group_bases),
             self._which(
                 keys,
@@ -266,9 +282,9 @@ class Reading:
             " Correct people.filter, or set may_be_empty = true."
         )
 
-    def _demand_named(self, groups: list[Group], tree: UnitTree) -> None:
+    def _demand_named(self, groups: Groups, tree: UnitTree) -> None:
         """Groups and units that rules of roles name: without them people would lose what a rule gives them."""
-        keys = {group.key for group in groups}
+        keys = {group.key for group in groups.all}
         for rule in self._config.roles:
             if normal(rule.group) not in keys:
                 raise ReadFailed(

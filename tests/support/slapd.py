@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -102,6 +103,7 @@ class Slapd:
         self.more_global = more_global
         self.port = 0
         self.tls_port = 0
+        self._left_out: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir(parents=True)
         make_certificates(folder, certificate_for)
@@ -133,6 +135,14 @@ class Slapd:
         path.touch(mode=0o600)
         path.write_text(PASSWORD)
         return path
+
+    def toml(self, more: str = "", *, name: str = "main", urls: str = "") -> str:
+        """A table for ldapsync.toml that reads this server; ``more`` follows, its tables written [people], [groups]."""
+        tables = re.sub(r"^(\[+)", rf"\1directory.{name}.", more, flags=re.MULTILINE)
+        return (
+            f'[directory.{name}]\nservers = [{urls or repr(self.ldaps_url)}]\nca_file = "{self.ca_file}"\n'
+            f'base = "{BASE}"\nbind_user = "{READER}"\npassword_file = "{self.password_file}"\n{tables}\n'
+        )
 
     # --------------------------------------------------------------------------- start and stop
 
@@ -201,6 +211,12 @@ class Slapd:
         self.more_global = self.more_global if more_global is None else more_global
         self.start()
 
+    def without(self, *lines: str) -> None:
+        """Stop, and start with these lines left out of the configuration."""
+        self.stop()
+        self._left_out = lines
+        self.start()
+
     # -------------------------------------------------------------------------------- what it has
 
     def change(self, ldif: str) -> None:
@@ -264,7 +280,8 @@ class Slapd:
             access=self.access,
             more_global=self.more_global,
         )
-        Path(self._config).write_text(text)
+        kept = [line for line in text.splitlines() if line not in self._left_out]
+        Path(self._config).write_text("\n".join([*kept, ""]))
 
 
 def _parents_first(entries: Iterable[str]) -> list[str]:
