@@ -2,7 +2,7 @@
 """What a plan is made of: actions with before, after and why; proposals; guards that stopped it. Values only, nothing is decided here."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -98,15 +98,17 @@ class Action(Struct, frozen=True, omit_defaults=True):
             raise ValueError("an action is about a record")
         return record
 
-    def changes(self) -> Iterator[DirectoryChange]:
-        """What the server is told, in order."""
+    def changes(self, jpeg_of: Callable[[bytes], bytes]) -> Iterator[DirectoryChange]:
+        """What the server is told, in order. ``jpeg_of`` gives a portrait for its digest, or nothing for one that can't be used."""
         after = self.after
         if isinstance(after, PutPerson):
             if self.before != after:
                 yield after
             if self.is_photo_changed:
-                photo = self.photo or Photo(b"", b"")
-                yield PutPhoto(after.id, photo.digest, photo.jpeg)
+                digest = self.photo.digest if self.photo is not None else b""
+                jpeg = jpeg_of(digest) if digest else b""
+                if jpeg or not digest:
+                    yield PutPhoto(after.id, digest, jpeg)
         elif isinstance(after, PutDepartment | PutGroup):
             yield after
         elif isinstance(after, RoleGrant):
@@ -203,14 +205,14 @@ class Plan(Struct, frozen=True):
                 found[kind] += 1
         return {kind.value: number for kind, number in found.items() if number}
 
-    def changes(self) -> Iterator[DirectoryChange]:
+    def changes(self, jpeg_of: Callable[[bytes], bytes]) -> Iterator[DirectoryChange]:
         """What the server is told, in an order in which each step is allowed: nobody gets a login that another still has, or a manager
         who is not there yet. Those whose managers stand in a circle get theirs at the end."""
         yield from self.parked
         waiting = {id for action in self.actions if (id := _new_person(action)) is not None}
         late: list[PutPerson] = []
         for action in self.actions:
-            for change in action.changes():
+            for change in action.changes(jpeg_of):
                 if isinstance(change, PutPerson):
                     waiting.discard(change.id)
                     if change.manager in waiting:

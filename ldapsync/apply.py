@@ -9,11 +9,13 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ldapsync.actions import Plan
+from ldapsync.current import PHOTO_MARK_BYTES, UNUSABLE_PHOTOS
 from ldapsync.fields import digest
+from ldapsync.pictures import Pictures
 from ldapsync.refusals import PlanStale, ServerError, ServerRefused
 from protocol.errors import ErrorCode
 from protocol.ids import RunId, format_id
-from protocol.limits import MAX_CHANGES_PER_REQUEST, MAX_FRAME_BYTES
+from protocol.limits import MAX_CHANGES_PER_REQUEST, MAX_FRAME_BYTES, MAX_MARK_BYTES
 from protocol.messages.admin import DirectoryChange
 from protocol.messages.kinds import ReplyT_co, Request
 from protocol.messages.sync import AbandonRun, AddToRun, BeginRun, CommitRun, RunCommitted
@@ -42,9 +44,11 @@ def carry_out(
     reopen: Callable[[], Line],
     *,
     allowed: dict[str, int],
+    pictures: Pictures,
     sleep: Callable[[float], None] = time.sleep,
 ) -> RunCommitted:
     """Stage and commit. Raises PlanStale when the server's directory is not the one that was compared any more, ServerError."""
+    marks = plan.marks | _photo_mark(plan, pictures)
     try:
         run = line.ask(
             BeginRun(
@@ -53,14 +57,14 @@ def carry_out(
                 plan=digest(plan),
                 counts=plan.counts(),
                 allowed=allowed,
-                marks=plan.marks,
+                marks=marks,
             )
         ).run
     except ServerRefused as error:
         raise _stale_or(error) from error
     try:
         position = 0
-        for changes in batches(plan.changes()):
+        for changes in batches(plan.changes(pictures.jpeg)):
             line.ask(AddToRun(run, position, changes))
             position += len(changes)
     except BaseException as error:
@@ -75,6 +79,15 @@ def carry_out(
         raise _stale_or(error) from error
     except ServerError as error:
         return _ask_again(run, reopen, sleep, error)
+
+
+def _photo_mark(plan: Plan, pictures: Pictures) -> dict[str, bytes]:
+    """What is kept of photos that are no pictures: as many as a mark holds, the newest."""
+    if not pictures.unusable:
+        return {}
+    known = plan.marks.get(UNUSABLE_PHOTOS, b"")
+    known += b"".join(sorted(digest[:PHOTO_MARK_BYTES] for digest in pictures.unusable))
+    return {UNUSABLE_PHOTOS: known[-MAX_MARK_BYTES:]}
 
 
 def _ask_again(

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The directory as the server has it: the other half of what a plan compares. How it is fetched, and what is asked of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ldapsync.failures import SyncError
 from protocol.ids import DepartmentId, RoleId, UserId
 from protocol.limits import MAX_ADMIN_PAGE
 from protocol.messages.admin import (
     AdminDirectory,
+    DirectoryChange,
     GetAdminDirectory,
+    GrantRole,
     PutDepartment,
     PutGroup,
     PutPerson,
+    PutPhoto,
+    RemoveDepartment,
+    RemoveGroup,
+    RevokeRole,
     Role,
     RoleGrant,
     VisibilityRule,
@@ -25,6 +31,10 @@ MAX_ATTEMPTS: Final = 10
 """Somebody may change the directory while it is read in pages; then it is read again."""
 SCOPE: Final = "scope"
 """The mark that holds the digest of what was read how."""
+UNUSABLE_PHOTOS: Final = "unusable_photos"
+"""The mark that holds the beginnings of digests of photos that are no pictures, so that they are not tried in each run."""
+PHOTO_MARK_BYTES: Final = 8
+"""Of each such digest."""
 ADMIN_PREFIX: Final = "admin."
 """With this begin the names of permissions that rule over others."""
 
@@ -50,6 +60,39 @@ class Current(Struct):
     def scope(self) -> str:
         """How the source was read in its last run; empty: there was none."""
         return self.marks.get(SCOPE, b"").decode()
+
+    def take(
+        self, changes: Iterable[DirectoryChange], version: int, marks: dict[str, bytes]
+    ) -> None:
+        """Become what the server's directory is after a run of these changes, without asking it."""
+        for change in changes:
+            match change:
+                case PutPerson():
+                    known = self.people.get(change.id)
+                    photo = known.photo if known is not None else b""
+                    self.people[change.id] = structs.replace(change, photo=photo)
+                case PutPhoto():
+                    person = self.people[change.user]
+                    self.people[change.user] = structs.replace(person, photo=change.digest)
+                case PutDepartment():
+                    self.departments[change.id] = change
+                case RemoveDepartment():
+                    del self.departments[change.id]
+                case PutGroup():
+                    self.groups[change.id] = change
+                case RemoveGroup():
+                    del self.groups[change.id]
+                case GrantRole():
+                    self.grants |= {change.grant}
+                case RevokeRole():
+                    self.grants -= {change.grant}
+        self.version = version
+        self.marks = dict(marks)
+
+    def unusable_photos(self) -> frozenset[bytes]:
+        """Beginnings of digests of photos that are no pictures."""
+        mark, size = self.marks.get(UNUSABLE_PHOTOS, b""), PHOTO_MARK_BYTES
+        return frozenset(mark[at : at + size] for at in range(0, len(mark), size))
 
     def is_admin_role(self, role: RoleId) -> bool:
         """Whether the role rules over others."""

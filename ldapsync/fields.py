@@ -74,6 +74,8 @@ def said_fields(action: Action, plan: Plan) -> list[FieldChange]:
     """The same as text, with the reasons."""
     found = []
     for field, before, after in changed_fields(action):
+        if field == "anchor" and action.before is None:
+            continue  # said beside it
         why = action.why.get(field, "")
         if field == "members":
             came, went = after - before, before - after

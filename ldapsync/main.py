@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ldapsync.commands import apply, history, plan
+from ldapsync.commands import apply, history, plan, watch
 from ldapsync.commands.arguments import PROGRAM, Parser, program_version
 from ldapsync.exits import Exit, Outcome, exit_code_of
 from ldapsync.failures import SyncError
 from ldapsync.refusals import PlanStale
 
-_NOUNS = (plan, apply, history)
+_NOUNS = (plan, apply, history, watch)
 
 
 def build_parser() -> Parser:
@@ -42,7 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = build_parser().parse_args(given)
         _set_up_log(is_verbose=parsed.verbose)
         outcome: Outcome = parsed.run(parsed)
-        if said := json.dumps(outcome.data, ensure_ascii=False) if as_json else outcome.text:
+        if (
+            said := json.dumps(outcome.data, ensure_ascii=False)
+            if as_json and outcome.data
+            else outcome.text
+        ):
             _say(sys.stdout, said)
     except SyncError as error:
         return _failed(error, as_json=as_json)

@@ -11,7 +11,7 @@ import msgspec
 
 from ldapsync.actions import Action, Decisions, Plan, label
 from ldapsync.config import Guards
-from ldapsync.current import SCOPE, Current
+from ldapsync.current import SCOPE, UNUSABLE_PHOTOS, Current
 from ldapsync.guard import tripped
 from ldapsync.planning import departments, grants, groups
 from ldapsync.planning.ground import Ground
@@ -30,20 +30,26 @@ def make(
     allowed: dict[str, int] | None = None,
     cookies: dict[str, bytes] | None = None,
     found_at: dict[Anchor, str] | None = None,
+    touched: frozenset[Anchor] | None = None,
 ) -> Plan:
     """Compare. ``allowed`` lifts guards up to a number; ``cookies`` are kept with the run; ``found_at`` says where missing people are.
+    With ``touched``, everybody else among the people is known to be as wanted.
 
     Raises DecisionRefused."""
     ground = Ground(wanted, current, decisions, new_id)
-    people = PeoplePlan(ground, found_at or {})
+    people = PeoplePlan(ground, found_at or {}, touched)
     people.identify()
     people.settle_logins()
     for_departments = list(departments.put_departments(ground))
     leaving = departments.leaving(ground)
+    if for_departments or leaving:
+        people.look_at_everybody()
     for_people = people.actions(leaving.keys())
     for_groups = list(groups.group_actions(ground))
     take, give = grants.grant_actions(ground)
     marks = {SCOPE: wanted.scope.encode(), **(cookies or {})}
+    if UNUSABLE_PHOTOS in current.marks:
+        marks[UNUSABLE_PHOTOS] = current.marks[UNUSABLE_PHOTOS]
     plan = Plan(
         source=wanted.source,
         scope=wanted.scope,

@@ -12,15 +12,17 @@ from typing import Final
 from msgspec import Struct
 
 from ldapsync import plan as planning
-from ldapsync import reading
 from ldapsync.actions import Decisions, Plan
-from ldapsync.apply import Line, carry_out
+from ldapsync.apply import carry_out
 from ldapsync.config import Config, DirectoryConfig
 from ldapsync.current import Current, fetch
 from ldapsync.failures import ReadFailed
 from ldapsync.fields import digest
+from ldapsync.opening import open_directory
+from ldapsync.pictures import Pictures
 from ldapsync.plan_file import Document, differences, document
 from ldapsync.refusals import PlanStale
+from ldapsync.server_link import ServerLink
 from ldapsync.sights import Sight, whereabouts
 from ldapsync.wanted import Anchor, Wanted
 from protocol.ids import uuid7
@@ -81,6 +83,7 @@ def compare(
     *,
     seek: DirectoryConfig | None = None,
     cookies: dict[str, bytes] | None = None,
+    touched: frozenset[Anchor] | None = None,
 ) -> Round:
     """Make the plan. With ``seek``, ask the directory where the missing people are; raises ReadFailed when it has them after all."""
     found_at = _whereabouts(wanted, current, seek) if seek is not None else {}
@@ -93,6 +96,7 @@ def compare(
         allowed=choices.allowed,
         cookies=cookies,
         found_at=found_at,
+        touched=touched,
     )
     return Round(wanted, current, made, organisation, choices)
 
@@ -109,7 +113,7 @@ def _whereabouts(wanted: Wanted, current: Current, directory: DirectoryConfig) -
     ]
     if not missing or len(missing) > MAX_SOUGHT:
         return {}
-    with reading.open_directory(directory) as opened:
+    with open_directory(directory) as opened:
         found = whereabouts(opened, directory, missing)
     present = [each for each in found.values() if each.sight is Sight.PRESENT]
     if present:
@@ -120,37 +124,30 @@ def _whereabouts(wanted: Wanted, current: Current, directory: DirectoryConfig) -
     return {anchor: f"The entry {each.sentence}." for anchor, each in found.items()}
 
 
-def run_once(
-    wanted: Wanted, config: Config, line: Line, organisation: bytes, choices: Choices,
-    *, seek: DirectoryConfig | None = None, cookies: dict[str, bytes] | None = None,
-) -> Round:  # fmt: skip
-    """Fetch and compare."""
-    current = fetch(line.ask, wanted.source)
-    return compare(wanted, current, config, organisation, choices, seek=seek, cookies=cookies)
-
-
 def applied(
-    first: Round,
-    config: Config,
-    line: Line,
-    reopen: Callable[[], Line],
-    organisation: bytes,
-    choices: Choices,
-    *,
-    directory: DirectoryConfig,
+    first: Round, config: Config, directory: DirectoryConfig, connect: Callable[[], ServerLink]
 ) -> tuple[Round, RunCommitted]:
     """Carry out a round's plan. When somebody changes the server's directory meanwhile, compare again; as long as that makes
     the same plan it is carried out. Raises PlanStale when it doesn't."""
     made = first
-    for attempt in range(MAX_ATTEMPTS):
-        try:
-            return made, carry_out(made.plan, line, reopen, allowed=choices.allowed)
-        except PlanStale:
-            if attempt == MAX_ATTEMPTS - 1:
-                raise
-        made = run_once(first.wanted, config, line, organisation, choices, seek=directory)
-        check_same(first.document(), made)
-    raise PlanStale("The server's directory is being changed all the time; try again later.")
+    with Pictures() as pictures:
+        # Before the line is opened, which must not idle meanwhile.
+        pictures.fetch(first.plan, directory)
+        for _ in range(MAX_ATTEMPTS):
+            with connect() as line:
+                try:
+                    allowed = made.choices.allowed
+                    return made, carry_out(
+                        made.plan, line, connect, allowed=allowed, pictures=pictures
+                    )
+                except PlanStale as error:
+                    stale = error
+                current = fetch(line.ask, first.wanted.source)
+            made = compare(
+                first.wanted, current, config, first.organisation, first.choices, seek=directory
+            )
+            check_same(first.document(), made)
+    raise stale
 
 
 def check_same(promised: Document, made: Round) -> None:

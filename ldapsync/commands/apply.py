@@ -8,7 +8,6 @@ from typing import Any
 
 from ldapsync import plan_file, reading, words
 from ldapsync.actions import Decisions
-from ldapsync.apply import carry_out
 from ldapsync.commands import arguments
 from ldapsync.commands.arguments import Commands
 from ldapsync.commands.plan import data_of, text_of
@@ -18,7 +17,6 @@ from ldapsync.exits import Exit, Outcome, UsageError
 from ldapsync.plan_file import Document
 from ldapsync.refusals import PlanUnusable
 from ldapsync.rounds import Choices, Round, applied, check_same, compare, is_worth_a_run, now_ms
-from ldapsync.server_link import ServerLink
 from protocol.ids import format_id, parse_id
 from protocol.messages.sync import RunCommitted
 
@@ -66,43 +64,25 @@ def _one(
     wanted = reading.read(directory, now_ms())
     with arguments.server_line(config) as line:
         current = fetch(line.ask, wanted.source)
-        choices = (
-            _promised_choices(promised, options)
-            if promised is not None
-            else arguments.choices_of(options, current)
-        )
-        made = compare(wanted, current, config, line.organisation, choices, seek=directory)
-        if promised is not None:
-            check_same(promised, made)
-        text = text_of(made, options)
-        data: dict[str, Any] = {"plan": data_of(made, options)}
-        if made.plan.tripped:
-            return Outcome(text, data, Exit.GUARDED)
-        if not is_worth_a_run(made.plan):
-            return Outcome(text, data)
-        if not made.plan.is_empty and not _is_agreed(options, text):
-            return Outcome("Nothing was changed.", data, Exit.DECLINED)
-        made, done = _committed(
-            made, config, line, choices, directory, is_promised=promised is not None
-        )
-    return Outcome(_said(text, made, done, options), data | {"run": _run(done)})
-
-
-def _committed(
-    made: Round,
-    config: Config,
-    line: ServerLink,
-    choices: Choices,
-    directory: DirectoryConfig,
-    *,
-    is_promised: bool,
-) -> tuple[Round, RunCommitted]:
-    def reopen() -> ServerLink:
-        return arguments.server_line(config)
-
-    if is_promised:
-        return made, carry_out(made.plan, line, reopen, allowed=choices.allowed)
-    return applied(made, config, line, reopen, line.organisation, choices, directory=directory)
+        organisation = line.organisation
+    choices = (
+        _promised_choices(promised, options)
+        if promised is not None
+        else arguments.choices_of(options, current)
+    )
+    made = compare(wanted, current, config, organisation, choices, seek=directory)
+    if promised is not None:
+        check_same(promised, made)
+    text = text_of(made, options)
+    data: dict[str, Any] = {"plan": data_of(made, options)}
+    if made.plan.tripped:
+        return Outcome(text, data, Exit.GUARDED)
+    if not is_worth_a_run(made.plan):
+        return Outcome(text, data)
+    if not made.plan.is_empty and not _is_agreed(options, text):
+        return Outcome("Nothing was changed.", data, Exit.DECLINED)
+    made, done = applied(made, config, directory, lambda: arguments.server_line(config))
+    return Outcome(_said(text, made, done), data | {"run": _run(done)})
 
 
 def _promised_choices(promised: Document, options: argparse.Namespace) -> Choices:
@@ -117,7 +97,7 @@ def _is_agreed(options: argparse.Namespace, text: str) -> bool:
     return arguments.is_agreed(options, "Carry this out?")
 
 
-def _said(text: str, made: Round, done: RunCommitted, options: argparse.Namespace) -> str:
+def _said(text: str, made: Round, done: RunCommitted) -> str:
     if made.plan.is_empty:
         return f"{text}\nHow the directory is read was noted at the server."
     ended = ""

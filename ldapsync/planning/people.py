@@ -4,12 +4,13 @@
 Call ``identify``, then ``settle_logins``, then ``actions``: each finds out what the next one stands on.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from ldapsync.actions import Action, Kind, Proposal, label
+from ldapsync.current import PHOTO_MARK_BYTES
 from ldapsync.matching import Matching
 from ldapsync.planning import logins
 from ldapsync.planning.fitting import flaw
@@ -31,12 +32,17 @@ _OTHERS: Final = ("other_name", "sort_key", "email", "phone", "custom", "manager
 class PeoplePlan:
     """The people of one source."""
 
-    def __init__(self, ground: Ground, found_at: Mapping[Anchor, str]) -> None:
-        """``found_at`` says where missing people are, as far as that is known."""
+    def __init__(
+        self, ground: Ground, found_at: Mapping[Anchor, str], touched: frozenset[Anchor] | None
+    ) -> None:
+        """``found_at`` says where missing people are, as far as that is known; ``touched`` who may be another than before, None:
+        everybody."""
         self.proposals: list[Proposal] = []
         self.parked: tuple[PutPerson, ...] = ()
         self._ground = ground
         self._found_at = found_at
+        self._touched = touched
+        self._unusable_photos = ground.current.unusable_photos()
         source = ground.wanted.source
         self._mine = {
             one.anchor: one
@@ -123,6 +129,18 @@ class PeoplePlan:
                 Proposal(anchor, entry.dn, entry.login, entry.name, candidates, may_be_new)
             )
 
+    def look_at_everybody(self) -> None:
+        """More than was said may be different."""
+        self._touched = None
+
+    def _present_people(self) -> Iterator[tuple[Anchor, PutPerson | None]]:
+        """Entries with whom they are about, but for those who are known to be as they should."""
+        touched = self._touched
+        if touched is None:
+            yield from self._before.items()
+        else:
+            yield from ((one, self._before[one]) for one in touched if one in self._before)
+
     def settle_logins(self) -> None:
         """Find out who can have the login that the directory says, and who has to stay as they are."""
         ground = self._ground
@@ -182,8 +200,8 @@ class PeoplePlan:
     def _set_unfit_aside(self) -> None:
         """Set aside what the server would refuse, so that one bad entry doesn't stop the others."""
         entries = self._ground.wanted.people
-        for anchor in [*self._before]:
-            if _is_known(entries[anchor], self._before[anchor]):
+        for anchor, before in [*self._present_people()]:
+            if _is_known(entries[anchor], before):
                 continue
             if (found := flaw(entries[anchor])) is not None:
                 self._set_aside(anchor, *found)
@@ -193,17 +211,19 @@ class PeoplePlan:
         entries = self._ground.wanted.people
         found: dict[UserId, Action] = {}
         newcomers = [anchor for anchor, before in self._before.items() if before is None]
+        if newcomers:
+            self.look_at_everybody()  # somebody may have waited for them to come: their reports
         for anchor in self._managers_first(newcomers):
             entry = entries[anchor]
             after = self._after(entry, None)
-            has_photo = entry.photo is not None
+            photo = self._photo_of(entry)
             found[after.id] = Action(
-                (Kind.CREATE,), anchor, None, after, entry.why, entry.dn, entry.photo, has_photo
+                (Kind.CREATE,), anchor, None, after, entry.why, entry.dn, photo, photo is not None
             )
         for person in self._gone:
             if (action := self._missing(person, leaving)) is not None:
                 found[person.id] = action
-        for anchor, before in self._before.items():
+        for anchor, before in self._present_people():
             if before is not None and (action := self._present(anchor, before)) is not None:
                 found[before.id] = action
         if not self._logins.after:
@@ -228,14 +248,15 @@ class PeoplePlan:
     def _present(self, anchor: Anchor, before: PutPerson) -> Action | None:
         entry = self._ground.wanted.people[anchor]
         after = self._after(entry, before)
-        digest = entry.photo.digest if entry.photo is not None else b""
+        photo = self._photo_of(entry)
+        digest = photo.digest if photo is not None else b""
         is_photo_changed = digest != before.photo
         if before == after and not is_photo_changed:
             return None
         kinds = _kinds(before, after, is_photo_changed=is_photo_changed)
         if anchor in self._merged:
             kinds = (Kind.MERGE, *kinds)
-        photo: Photo | None = entry.photo if is_photo_changed else None
+        photo = photo if is_photo_changed else None
         return Action(
             kinds or (Kind.UPDATE,),
             anchor,
@@ -246,6 +267,12 @@ class PeoplePlan:
             photo,
             is_photo_changed,
         )
+
+    def _photo_of(self, entry: WantedPerson) -> Photo | None:
+        photo = entry.photo
+        if photo is None or photo.digest[:PHOTO_MARK_BYTES] in self._unusable_photos:
+            return None
+        return photo
 
     def _after(self, entry: WantedPerson, before: PutPerson | None) -> PutPerson:
         ground = self._ground

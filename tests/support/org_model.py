@@ -56,7 +56,7 @@ class OrgModel:
     def apply(self, plan: Plan) -> None:
         """Carry out a plan as one run."""
         assert plan.based_on == self.current.version
-        self.change(plan.changes())
+        self.change(plan.changes(lambda digest: b"jpeg"))
         self.current.marks = dict(plan.marks)
 
     def change(self, changes: Iterable[DirectoryChange]) -> None:
