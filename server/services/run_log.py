@@ -14,11 +14,11 @@ from server.services.directory_changes import Draft
 from server.services.directory_store import still_referred
 from server.services.doors import Sleep, Spawn, StoreDoor
 from server.services.people import Directory
-from server.services.run_records import records_of, released_by, removed_keys
+from server.services.run_records import find_released, records_of, removed_keys
 from server.store import sync_runs as store
 from server.store.directory import StaleVersion, StillReferred
 from server.store.errors import StoreError
-from server.store.sync_runs import Facts, Record
+from server.store.sync_runs import Facts, Record, Released
 
 log = logging.getLogger("lanyard.services")
 
@@ -76,9 +76,11 @@ class RunLog:
         number = await self._run(store.begin, id, source, facts)
         try:
             await self._write_down(draft, number)
-            await self._run(
-                store.decide, number, source, facts, released_by(draft), removed_keys(draft)
-            )
+            released = Released([], [], [])
+            pause = Pause(self._clock.now, self._sleep)
+            for _ in find_released(draft, released):
+                await pause.when_due()
+            await self._run(store.decide, number, source, facts, released, removed_keys(draft))
         except BaseException as error:
             await self._forget_after(error, number)
             if isinstance(error, StaleVersion):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from protocol.ids import ConversationId, DepartmentId, UserId
 from server.services.directory_changes import Draft
 from server.services.directory_store import department_row, group_row, person_row
-from server.services.organisation import OrgTree, fold_login
+from server.services.organisation import OrgTree, PersonEntry, fold_login
 from server.store.sync_runs import (
     DEPARTMENT,
     GRANTS,
@@ -32,7 +32,11 @@ def records_of(draft: Draft) -> Iterator[Record]:
         (id for id in draft.departments if id in base.departments and id not in tree.departments),
         key=lambda id: -len(base.path_of(id)),
     )
-    people = [user for user in draft.people if user in tree.people]
+    # In the order of the table: neighbours lie on one page.
+    people = sorted(
+        (user for user in draft.people if user in tree.people),
+        key=lambda user: tree.people[user].key,
+    )
     leaving = [user for user in draft.people if user in base.people and user not in tree.people]
     for department in there:
         yield _department(draft, department)
@@ -52,35 +56,23 @@ def records_of(draft: Draft) -> Iterator[Record]:
         yield _department(draft, department)
 
 
-def released_by(draft: Draft) -> Released:
-    """Whose logins and anchors change."""
+def find_released(draft: Draft, released: Released) -> Iterator[None]:
+    """Gather whose logins and anchors change; yields whenever others may have a turn."""
     base, tree = draft.base, draft.tree
-    people = []
     for user in draft.people:
+        yield
         old, new = base.people.get(user), tree.people.get(user)
-        if old is None:
-            continue
-        if new is None or (old.person.login, old.source, old.anchor) != (
-            new.person.login,
-            new.source,
-            new.anchor,
-        ):
-            people.append(old.key)
-    departments = [
-        id
-        for id in draft.departments
-        if (was := base.departments.get(id)) is not None
-        and was.anchor
-        and ((now := tree.departments.get(id)) is None or now.anchor != was.anchor)
-    ]
-    groups = [
-        group
-        for group in draft.groups
-        if (before := base.groups.get(group)) is not None
-        and before.anchor
-        and ((after := tree.groups.get(group)) is None or after.anchor != before.anchor)
-    ]
-    return Released(people, departments, groups)
+        if old is not None and (new is None or _found_by(old) != _found_by(new)):
+            released.people.append(old.key)
+    for id in draft.departments:
+        was, now = base.departments.get(id), tree.departments.get(id)
+        if was is not None and was.anchor and (now is None or now.anchor != was.anchor):
+            released.departments.append(id)
+    for group in draft.groups:
+        before, after = base.groups.get(group), tree.groups.get(group)
+        if before is not None and before.anchor:
+            if after is None or after.anchor != before.anchor:
+                released.groups.append(group)
 
 
 def removed_keys(draft: Draft) -> list[int]:
@@ -91,6 +83,10 @@ def removed_keys(draft: Draft) -> list[int]:
         for user in draft.people
         if user in base.people and user not in tree.people
     ]
+
+
+def _found_by(entry: PersonEntry) -> tuple[str, str, str]:
+    return entry.person.login, entry.source, entry.anchor
 
 
 def _department(draft: Draft, id: DepartmentId) -> Record:

@@ -32,7 +32,7 @@ _INCIDENTAL: Final = frozenset({"key", "version", "moved", "created"})
 """What differs between two equal records that were written at different times."""
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """What a run did to one record."""
 
     kind: str
@@ -198,8 +198,9 @@ class Undo:
     def _put_people_back(self) -> Iterator[None]:
         tree = self._tree
         returning = {id: each for id, each in self._kept[PERSON].items() if each.before is not None}
-        self._drop_those_without_a_place(returning)
+        yield from self._drop_those_without_a_place(returning)
         for user, change in returning.items():
+            yield
             entry = tree.people.get(user)
             if entry is not None and entry.person.login != change.before.row.person.login:
                 # Two who exchanged their logins would collide half way.
@@ -215,7 +216,7 @@ class Undo:
             self._put(row, old)
             self.counts["person"] += 1
 
-    def _drop_those_without_a_place(self, returning: dict[bytes, Change]) -> None:
+    def _drop_those_without_a_place(self, returning: dict[bytes, Change]) -> Iterator[None]:
         """Find those whose login, departments or manager are taken or gone; each who stays may be in the way of another."""
         tree = self._tree
         anchors = {
@@ -227,6 +228,7 @@ class Undo:
         while waiting:
             dropped = []
             for user in waiting:
+                yield
                 if user in returning and (why := self._obstacle(returning, user, anchors)):
                     change = returning.pop(user)
                     self._conflict(change, why)

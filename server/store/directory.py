@@ -70,6 +70,8 @@ class Saving(Struct, frozen=True):
     departments: Sequence[DepartmentRow] = ()
     removed_departments: Sequence[DepartmentId] = ()
     people: Sequence[PersonRow] = ()
+    same_people: Sequence[PersonRow] = ()
+    """People whose id, login and anchor are as they were: their indexes need not be touched."""
     passwords: Sequence[PasswordRow] = ()
     roles: Sequence[Role] = ()
     removed_roles: Sequence[RoleId] = ()
@@ -219,49 +221,77 @@ def _save_departments(db: Database, saving: Saving) -> None:
 
 
 def _save_people(db: Database, saving: Saving) -> None:
-    keys = [(row.key,) for row in saving.people]
+    columns = [
+        "name",
+        "other_name",
+        "sort_key",
+        "email",
+        "phone",
+        "custom",
+        "is_disabled",
+        "is_bot",
+        "version",
+        "moved",
+        "created",
+        "manager",
+        "is_off_at_source",
+        "photo",
+        "portrait",
+    ]
+    db.cursor().executemany(
+        f"UPDATE person SET {', '.join(f'{name} = ?' for name in columns)} WHERE key = ?",  # noqa: S608 - names of ours
+        [(*_columns_of(row), row.key) for row in saving.same_people],
+    )
+    everybody = [*saving.people, *saving.same_people]
     _put(
         db,
         models.Person,
-        "key id login login_key name other_name sort_key email phone custom is_disabled is_bot"
-        " source anchor version moved created manager is_off_at_source photo portrait",
+        f"key id login login_key source anchor {' '.join(columns)}",
         [
             (
                 row.key,
                 row.person.id,
                 row.person.login,
                 login_key,
-                row.person.name,
-                row.person.other_name,
-                row.person.sort_key,
-                row.person.email,
-                row.person.phone,
-                msgspec.json.encode(row.person.custom).decode(),
-                row.is_closed_here,
-                row.person.is_bot,
                 row.source,
                 row.anchor,
-                row.version,
-                row.moved,
-                row.created,
-                row.person.manager,
-                row.is_off_at_source,
-                row.person.photo,
-                row.portrait,
+                *_columns_of(row),
             )
             for row, login_key in zip(saving.people, saving.login_keys, strict=True)
         ],
     )
-    db.cursor().executemany("DELETE FROM place WHERE person = ?", keys)
+    db.cursor().executemany("DELETE FROM place WHERE person = ?", [(row.key,) for row in everybody])
     _put(
         db,
         models.Place,
         "person position department title sort_order is_head",
         [
             (row.key, position, place.department, place.title, place.order, place.is_head)
-            for row in saving.people
+            for row in everybody
             for position, place in enumerate(row.person.places)
         ],
+    )
+
+
+def _columns_of(row: PersonRow) -> tuple[Any, ...]:
+    """What may change of a person without an index being touched."""
+    person = row.person
+    return (
+        person.name,
+        person.other_name,
+        person.sort_key,
+        person.email,
+        person.phone,
+        msgspec.json.encode(person.custom).decode(),
+        row.is_closed_here,
+        person.is_bot,
+        row.version,
+        row.moved,
+        row.created,
+        person.manager,
+        row.is_off_at_source,
+        person.photo,
+        row.portrait,
     )
 
 

@@ -90,9 +90,9 @@ class StoredRun(Struct, frozen=True):
 class Released(NamedTuple):
     """Whose logins or anchors change: they must be free before others get them."""
 
-    people: Sequence[int] = ()
-    departments: Sequence[DepartmentId] = ()
-    groups: Sequence[ConversationId] = ()
+    people: list[int]
+    departments: list[DepartmentId]
+    groups: list[ConversationId]
 
 
 _IMAGES: Final[dict[str, Any]] = {
@@ -299,9 +299,14 @@ def _saving(version: int, rows: Iterable[tuple[str, bytes, bytes, bytes]]) -> Sa
     found: dict[str, list[Any]] = {kind: [] for kind in _IMAGES}
     gone: dict[str, list[Any]] = {kind: [] for kind in _IMAGES}
     taken: list[GrantRow] = []
+    same: list[PersonRow] = []
     for kind, id, before, after in rows:
         if after:
-            found[kind].append(image(kind, after))
+            then = image(kind, after)
+            if kind == PERSON and before and _is_same(image(kind, before), then):
+                same.append(then.row)
+            else:
+                found[kind].append(then)
         elif kind == PERSON:
             row = image(kind, before).row
             gone[kind].append(RemovedPerson(row.key, row.person.id, row.created))
@@ -317,11 +322,24 @@ def _saving(version: int, rows: Iterable[tuple[str, bytes, bytes, bytes]]) -> Sa
         removed_departments=gone[DEPARTMENT],
         people=[each.row for each in found[PERSON]],
         login_keys=[each.login_key for each in found[PERSON]],
+        same_people=same,
         removed_people=gone[PERSON],
         groups=found[GROUP],
         removed_groups=gone[GROUP],
         grants=[grant for each in found[GRANTS] for grant in _grant_rows(each)],
         removed_grants=taken,
+    )
+
+
+def _is_same(one: PersonImage, other: PersonImage) -> bool:
+    """Whether the two are found by the same keys."""
+    a, b = one.row, other.row
+    return (a.key, a.person.login, one.login_key, a.source, a.anchor) == (
+        b.key,
+        b.person.login,
+        other.login_key,
+        b.source,
+        b.anchor,
     )
 
 
