@@ -203,6 +203,22 @@ def manual() -> str:
     return "\n".join(lines)
 
 
+def commented(record: msgspec.Struct, names: Iterable[str] = ()) -> list[str]:
+    """Options as lines of a TOML table, each with its meaning and commented out; all, or those named."""
+    lines: list[str] = []
+    for each in structs.fields(type(record)):
+        meta = next((part for part in _metas(each.type) if part.description), None)
+        if meta is None or (names and each.name not in names):
+            continue
+        lines += [f"# {meta.description}", f"# {each.name} = {_toml(getattr(record, each.name))}"]
+    return lines
+
+
+def quoted(value: object) -> str:
+    """A value as TOML writes it."""
+    return _toml(value)
+
+
 def _rows(record: type[msgspec.Struct]) -> Iterator[str]:
     for each in structs.fields(record):
         meta = next((part for part in _metas(each.type) if part.description), None)

@@ -6,14 +6,17 @@ whole (sizeLimitExceeded, a connection cut between two pages) and follows referr
 """
 
 import contextlib
-import enum
 import logging
 import ssl
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Final, Self
 
 import ldap3
-from ldap3.core.exceptions import LDAPExceptionError, LDAPPackageUnavailableError
+from ldap3.core.exceptions import (
+    LDAPExceptionError,
+    LDAPPackageUnavailableError,
+    LDAPStartTLSError,
+)
 from ldap3.operation.search import search_operation
 from ldap3.protocol.controls import build_control
 
@@ -46,23 +49,15 @@ from ldapsync.outcomes import (
     demand_success,
     range_of,
 )
+from ldapsync.questions import EVERY_ENTRY, Depth
 from ldapsync.tls import about_certificate, context_for, host_of
 from ldapsync.verdicts import Verdict
 
 _BUSY: Final = {51, 52}
 
 _RECEIVE_BYTES: Final = 256 << 10
-EVERY_ENTRY: Final = "(objectClass=*)"
 
 _log = logging.getLogger("lanyard.ldapsync")
-
-
-class Depth(enum.StrEnum):
-    """How deep a search goes."""
-
-    ENTRY = ldap3.BASE
-    CHILDREN = ldap3.LEVEL
-    SUBTREE = ldap3.SUBTREE
 
 
 class _Tls(ldap3.Tls):  # type: ignore[misc]
@@ -134,6 +129,12 @@ class Directory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def certificate_end_s(self) -> float | None:
+        """When the server's certificate ends, in seconds since 1970; None when it was not checked."""
+        about: dict[str, Any] = getattr(self._connection.socket, "getpeercert", dict)() or {}
+        return ssl.cert_time_to_seconds(about["notAfter"]) if about else None
 
     def close(self) -> None:
         """Hang up. What was found stays."""
@@ -207,7 +208,7 @@ class Directory:
         depth: Depth = Depth.SUBTREE,
         page_size: int = 500,
         more: Sequence[Control] = (),
-    ) -> Iterator[Entry]:
+    ) -> Generator[Entry, None, None]:
         """All entries, page by page. Raises ReadFailed unless the server says of each page, and of the end, that it is whole.
 
         Raises Unreachable when the connection is lost meanwhile; what came before counts for nothing then.
@@ -364,6 +365,7 @@ def _connected(
     """A connection that is open and protected, not bound. Raises Unreachable and CertificateRefused."""
     is_local = url.startswith("ldapi://")
     name = access.server_name or host_of(url)
+    connection = None
     tls = _Tls(context, name) if context is not None and not is_local else None
     try:
         server = ldap3.Server(
@@ -377,8 +379,10 @@ def _connected(
         )
         connection.open(read_server_info=False)
         if tls is not None and not server.ssl and not connection.start_tls(read_server_info=False):
-            raise Unreachable(f"{url} offers no StartTLS: {connection.last_error}.")
+            raise LDAPStartTLSError(f"it offers no StartTLS: {connection.last_error}")
     except (LDAPExceptionError, OSError) as error:
+        if connection is not None and connection.socket is not None:
+            connection.socket.close()  # ldap3 leaves it open
         if tls is not None and isinstance(tls.refusal, ssl.SSLCertVerificationError):
             raise CertificateRefused(about_certificate(url, name, tls.refusal)) from error
         raise Unreachable(f"{url} can't be reached: {error}.") from error

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Entries of people, taken apart by the rules of one directory. Who they are to each other is settled in links.py."""
 
-import hashlib
 from typing import Final
 
 from msgspec import Struct
 
-from ldapsync import values
+from ldapsync import photos, values
 from ldapsync.access_signs import AccessSigns
 from ldapsync.answers import Entry
 from ldapsync.config import DepartmentSource, DirectoryConfig
 from ldapsync.names import NameInvalid, normal, parent
-from ldapsync.photos import MAX_SOURCE_BYTES, is_picture
 from ldapsync.picks import Pick
 from ldapsync.wanted import Anchor, Photo, SetAside
 
@@ -167,12 +165,9 @@ class PersonRules:
         )
         return self._known_sources.setdefault(sources, sources)
 
-    def _photo_of(self, octets: list[bytes] | None) -> Photo | None:
-        """One of several portraits is always the same one, though directories give them in any order."""
-        pictures = [
-            each for each in octets or () if len(each) <= MAX_SOURCE_BYTES and is_picture(each)
-        ]
-        return Photo(min(hashlib.sha256(each).digest() for each in pictures)) if pictures else None
+    def _photo_of(self, files: list[bytes] | None) -> Photo | None:
+        found = photos.chosen(files) if files else None
+        return Photo(found[0]) if found else None
 
     def _without(self, field: str, dn: str, anchor: Anchor, pick: Pick) -> SetAside:
         return SetAside(

@@ -11,7 +11,7 @@ from msgspec import Struct
 from ldapsync.answers import Entry
 from ldapsync.config import DepartmentSource, DirectoryConfig, Scope
 from ldapsync.departments import Unit, UnitRules, UnitTree
-from ldapsync.directory import Depth, Directory
+from ldapsync.directory import Directory
 from ldapsync.failures import ReadFailed
 from ldapsync.follow.change import Change, Sorter
 from ldapsync.groups import Group, GroupRules, Groups
@@ -19,6 +19,7 @@ from ldapsync.links import Gathered, Links
 from ldapsync.names import is_below, normal, parent
 from ldapsync.opening import open_directory
 from ldapsync.people import Found, PersonRules
+from ldapsync.questions import Depth
 from ldapsync.sights import demand_sight
 from ldapsync.wanted import Anchor, SetAside, Wanted
 

@@ -10,10 +10,11 @@ from msgspec import Struct
 from ldapsync import values
 from ldapsync.config import DirectoryConfig
 from ldapsync.departments import UnitTree
-from ldapsync.directory import Depth, Directory
+from ldapsync.directory import Directory
 from ldapsync.failures import ReadFailed
 from ldapsync.names import all_of, any_of, equals, is_below, normal, parent
 from ldapsync.people import Found, place_of
+from ldapsync.questions import Depth
 from ldapsync.wanted import Anchor
 
 _ASKED_AT_ONCE: Final = 50

@@ -9,9 +9,10 @@ from msgspec import Struct
 from ldapsync import values
 from ldapsync.answers import Entry
 from ldapsync.config import DepartmentSource, DirectoryConfig, Scope
-from ldapsync.directory import Depth, Directory
+from ldapsync.directory import Directory
 from ldapsync.names import all_of, any_of, equals
 from ldapsync.people import PersonRules
+from ldapsync.questions import Depth
 from ldapsync.wanted import Anchor
 
 _ASKED_AT_ONCE: Final = 50

@@ -8,12 +8,12 @@ from ldapsync import ber, values
 from ldapsync.answers import Done, Entry
 from ldapsync.config import DirectoryConfig
 from ldapsync.controls import DIRSYNC, directory_changes
-from ldapsync.directory import EVERY_ENTRY
 from ldapsync.failures import ReadFailed
 from ldapsync.follow.change import Change
 from ldapsync.follow.polling import Poll
 from ldapsync.outcomes import demand_success
 from ldapsync.people import PersonRules
+from ldapsync.questions import EVERY_ENTRY
 from ldapsync.values import is_true
 from ldapsync.wanted import Anchor
 

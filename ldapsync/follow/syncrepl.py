@@ -10,10 +10,11 @@ from ldapsync import ber
 from ldapsync.answers import Done, Entry, Intermediate
 from ldapsync.config import DirectoryConfig
 from ldapsync.controls import synchronising
-from ldapsync.directory import EVERY_ENTRY, Directory
+from ldapsync.directory import Directory
 from ldapsync.failures import ReadFailed
 from ldapsync.follow.change import Change, Sorter
 from ldapsync.opening import open_directory
+from ldapsync.questions import EVERY_ENTRY
 from ldapsync.wanted import Anchor
 
 COOKIE: Final = "syncrepl.cookie"
