@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The portraits that a plan sets: fetched when it is carried out, re-encoded, and kept in a temporary file until they are sent."""
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from ldapsync.actions import Plan
 from ldapsync.config import DirectoryConfig
 from ldapsync.names import any_of, equals
 from ldapsync.opening import open_directory
-from ldapsync.photos import digest_of, reencoded
+from ldapsync.photos import reencoded
 from ldapsync.refusals import PlanStale
 
 _ASKED_AT_ONCE: Final = 50
@@ -68,7 +69,7 @@ class Pictures:
                 for base in directory.people_bases:
                     for entry in opened.search(base, asked, [attribute]):
                         for octets in entry.attributes.get(attribute.lower(), []):
-                            originals[digest_of(octets)] = octets
+                            originals[hashlib.sha256(octets).digest()] = octets
                 jpegs = threads.map(reencoded, originals.values())
                 for digest, jpeg in zip(originals, jpegs, strict=True):
                     self._keep(digest, jpeg)
