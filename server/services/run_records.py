@@ -70,9 +70,10 @@ def find_released(draft: Draft, released: Released) -> Iterator[None]:
             released.departments.append(id)
     for group in draft.groups:
         before, after = base.groups.get(group), tree.groups.get(group)
-        if before is not None and before.anchor:
-            if after is None or after.anchor != before.anchor:
-                released.groups.append(group)
+        if before is None or not before.anchor:
+            continue
+        if after is None or after.anchor != before.anchor:
+            released.groups.append(group)
 
 
 def removed_keys(draft: Draft) -> list[int]:

@@ -26,19 +26,43 @@ from server.services.directory_store import (
 from server.services.organisation import PersonEntry
 from server.services.records import seats_of
 from server.store.people import DepartmentRow, GroupRow, PersonRow
-from server.store.sync_runs import DEPARTMENT, GRANTS, GROUP, PERSON, GrantsImage, PersonImage
+from server.store.sync_runs import (
+    DEPARTMENT,
+    GRANTS,
+    GROUP,
+    PERSON,
+    GrantsImage,
+    PersonImage,
+    image,
+)
 
 _INCIDENTAL: Final = frozenset({"key", "version", "moved", "created"})
 """What differs between two equal records that were written at different times."""
 
 
 class Change(Struct, frozen=True, gc=False):
-    """What a run did to one record."""
+    """What a run did to one record. The images stay encoded until they are looked at: of a hundred thousand people they would
+    weigh hundreds of megabytes."""
 
     kind: str
     id: bytes
-    before: Any
-    after: Any
+    before_data: bytes
+    after_data: bytes
+
+    @property
+    def before(self) -> Any:
+        """The record before the run; None: there was none."""
+        return image(self.kind, self.before_data)
+
+    @property
+    def after(self) -> Any:
+        """The record after the run; None: there was none any more."""
+        return image(self.kind, self.after_data)
+
+    @property
+    def is_creation(self) -> bool:
+        """Whether there was none before."""
+        return not self.before_data
 
 
 class Undo:
@@ -110,13 +134,13 @@ class Undo:
         return GrantsImage(0, tuple(tree.grants.get(id, ())))
 
     def _name(self, change: Change) -> str:
-        image = change.after or change.before
-        if isinstance(image, PersonImage):
-            return f"{image.row.person.name} ({image.row.person.login})"
-        if isinstance(image, DepartmentRow):
-            return f"The department {image.department.name}"
-        if isinstance(image, GroupRow):
-            return f"The group {image.name}"
+        record = change.after or change.before
+        if isinstance(record, PersonImage):
+            return f"{record.row.person.name} ({record.row.person.login})"
+        if isinstance(record, DepartmentRow):
+            return f"The department {record.department.name}"
+        if isinstance(record, GroupRow):
+            return f"The group {record.name}"
         entry = self._tree.people.get(change.id)
         return f"{entry.person.name} ({entry.person.login})" if entry else "somebody"
 
@@ -130,7 +154,7 @@ class Undo:
         tree = self._tree
         returning = self._kept[PERSON].keys()
         for change in list(self._kept[GROUP].values()):
-            if change.before is None:
+            if change.is_creation:
                 del tree.groups[change.id]
                 self.counts["group removed"] += 1
             elif any(
@@ -170,7 +194,7 @@ class Undo:
     def _take_people_out(self) -> Iterator[None]:
         """Those whom the run created; who can't be removed any more is closed and sits nowhere."""
         tree, draft = self._tree, self.draft
-        created = {id: each for id, each in self._kept[PERSON].items() if each.before is None}
+        created = {id: each for id, each in self._kept[PERSON].items() if each.is_creation}
         leaving = created.keys() - self._referred - tree.grants.keys()
         for group in tree.groups.values():
             leaving -= group.members
@@ -197,7 +221,7 @@ class Undo:
 
     def _put_people_back(self) -> Iterator[None]:
         tree = self._tree
-        returning = {id: each for id, each in self._kept[PERSON].items() if each.before is not None}
+        returning = {id: each for id, each in self._kept[PERSON].items() if not each.is_creation}
         yield from self._drop_those_without_a_place(returning)
         for user, change in returning.items():
             yield
@@ -302,7 +326,7 @@ class Undo:
 
     def _from_the_top(self) -> Iterator[Change]:
         """Departments that are put back, each after the one above it."""
-        waiting = {id: each for id, each in self._kept[DEPARTMENT].items() if each.before}
+        waiting = {id: each for id, each in self._kept[DEPARTMENT].items() if not each.is_creation}
         while waiting:
             path = [next(iter(waiting))]
             while (parent := waiting[path[-1]].before.department.parent) in waiting:
@@ -313,7 +337,7 @@ class Undo:
 
     def _take_departments_out(self) -> None:
         tree = self._tree
-        created = [each for each in self._kept[DEPARTMENT].values() if each.before is None]
+        created = [each for each in self._kept[DEPARTMENT].values() if each.is_creation]
         for change in sorted(created, key=lambda each: -len(tree.path_of(each.id))):
             if tree.children_of(change.id):
                 self._conflict(change, "has departments below it that were put there since.")

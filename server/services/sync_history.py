@@ -75,7 +75,7 @@ class SyncHistory:
         created = [
             change.id
             for change in changes
-            if change.kind == PERSON and change.before is None and change.id in tree.people
+            if change.kind == PERSON and change.is_creation and change.id in tree.people
         ]
         referred = await who_is_referred_to(self._read, tree, created)
         may_see = partial(self._directory.may_see, caller.user)
