@@ -64,9 +64,19 @@ class SyncOffice:
         self.config = folder / "ldapsync.toml"
         self.configure()
 
-    def configure(self, mapping: str = MAPPING, *, top: str = "", guards: str = GUARDS) -> None:
-        """Write ldapsync.toml."""
-        directory = self.slapd.toml(f"{top}\n{mapping}")
+    def configure(
+        self,
+        mapping: str = MAPPING,
+        *,
+        guards: str = GUARDS,
+        slapd: Slapd | None = None,
+        url: str = "",
+        password_file: Path | None = None,
+    ) -> None:
+        """Write ldapsync.toml, for the usual directory server or another."""
+        directory = (slapd or self.slapd).toml(mapping, urls=repr(url) if url else "")
+        if password_file is not None:
+            directory = directory.replace(str(self.slapd.password_file), str(password_file))
         line = f'[server]\nfolder = "{self.server.organisation.folder}"\n'
         self.config.write_text(f"{line}{guards}\n{directory}", encoding="utf-8")
         self.config.chmod(0o600)
