@@ -43,7 +43,6 @@ from ldapsync.failures import (
 )
 from ldapsync.outcomes import (
     NO_SUCH_OBJECT,
-    SUCCESS,
     UNAVAILABLE_CRITICAL_EXTENSION,
     cookie_of,
     demand_success,
@@ -52,8 +51,6 @@ from ldapsync.outcomes import (
 from ldapsync.questions import EVERY_ENTRY, Depth
 from ldapsync.tls import about_certificate, context_for, host_of
 from ldapsync.verdicts import Verdict
-
-_BUSY: Final = {51, 52}
 
 _RECEIVE_BYTES: Final = 256 << 10
 
@@ -169,17 +166,15 @@ class Directory:
 
     def _bind_as_configured(self) -> None:
         result = self._bind()
-        code = result["result"]
-        if code == SUCCESS:
+        code, message = result["result"], result["message"].strip("\x00 ")
+        verdict = verdicts.of(code, message, b"")
+        if verdict is Verdict.ACCEPTED:
             return
         self.close()
-        if code in _BUSY:
-            raise Unreachable(f"{self.url} is busy or shutting down: {result['description']}.")
-        message = result["message"].strip("\x00 ")
-        raise BindRefused(
-            verdicts.sentence(code, message, self._access.bind_user or self._access.bind_method),
-            verdicts.of(code, message, b"").value,
-        )
+        if verdict is Verdict.UNAVAILABLE:
+            raise Unreachable(f"{self.url} lets nobody in just now: {result['description']}.")
+        who = self._access.bind_user or self._access.bind_method
+        raise BindRefused(verdicts.sentence(code, message, who), verdict.value)
 
     def _bind(self) -> dict[str, Any]:
         try:
