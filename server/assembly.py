@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All services, built once and connected: app.py's workshop. Gives them doors to the outside and knows no outside itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
 from protocol.messages.session import Policy, Welcome
 from server.services.admin import Admin
-from server.services.auth import Auth
+from server.services.auth import Auth, Verifier
 from server.services.caller import Caller
 from server.services.changes import Changes
 from server.services.chat_rules import ChatRules
@@ -67,6 +67,8 @@ class Doors(Struct, frozen=True):
     in_thread: Callable[..., Any]
     sleep: Sleep
     authority: Authority
+    verifiers: Mapping[str, Verifier] = {}
+    """Passwords that are kept elsewhere, by the source of the person."""
 
 
 class Choices(Struct, frozen=True):
@@ -126,6 +128,12 @@ class Assembly:
         self._connect()
         self._upkeep.start()
 
+    def anchor_of(self, login: str) -> str:
+        """The immutable id in their directory of whoever has a login; empty for nobody and for people kept by hand."""
+        tree = self.directory.tree
+        user = tree.who_has_login(login)
+        return tree.people[user].anchor if user is not None else ""
+
     async def close(self) -> None:
         """Finish what was begun and write what is left; nobody is connected any more. Raises StoreError."""
         self.sync_runs.close()
@@ -156,6 +164,7 @@ class Assembly:
             clock=clock,
             read=read,
             run=run,
+            verifiers=doors.verifiers,
             token_days=choices.token_days,
         )
         self.devices = Devices(
