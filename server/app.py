@@ -211,6 +211,11 @@ class App:
                 raise
             raise refusal from error
 
+    def session_closed(self, caller: Caller) -> None:
+        """Whoever asked without the port is gone: what they began is forgotten."""
+        if self._assembly is not None:
+            self._assembly.sync_runs.session_closed(caller.session)
+
     def welcome(self, version: int, capabilities: tuple[str, ...]) -> Welcome:
         """What a client is greeted with."""
         return Welcome(
