@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ldapsync.commands import apply, history, plan, watch
+from ldapsync.commands import apply, check, explain, history, init, login, plan, watch
 from ldapsync.commands.arguments import PROGRAM, Parser, program_version
 from ldapsync.exits import Exit, Outcome, exit_code_of
 from ldapsync.failures import SyncError
 from ldapsync.refusals import PlanStale
 
-_NOUNS = (plan, apply, history, watch)
+_NOUNS = (init, check, plan, apply, history, watch, explain, login)
 
 
 def build_parser() -> Parser:

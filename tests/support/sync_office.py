@@ -16,9 +16,10 @@ from msgspec import Struct
 
 from ldapsync.main import main
 from ldapsync.wanted import Anchor
+from protocol.identity import certificate_from_pem, fingerprint, fingerprint_hex
 from protocol.messages.admin import AdminDirectory, GetAdminDirectory, PutPerson
 from tests.support.ldap_company import GROUPS, PEOPLE, group_dn
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ADMIN, PASSWORD, Caller, ServerProcess
 from tests.support.slapd import Slapd
 
 SOURCE: Final = "main"
@@ -72,12 +73,21 @@ class SyncOffice:
         slapd: Slapd | None = None,
         url: str = "",
         password_file: Path | None = None,
+        port: int = 0,
     ) -> None:
-        """Write ldapsync.toml, for the usual directory server or another."""
+        """Write ldapsync.toml, for the usual directory server or another, and for the server's folder or a port that leads to it."""
         directory = (slapd or self.slapd).toml(mapping, urls=repr(url) if url else "")
         if password_file is not None:
             directory = directory.replace(str(self.slapd.password_file), str(password_file))
         line = f'[server]\nfolder = "{self.server.organisation.folder}"\n'
+        if port:
+            password = self.folder / "admin-password"
+            password.touch(mode=0o600)
+            password.write_text(PASSWORD)
+            authority = self.server.organisation.authority_certificate.read_bytes()
+            digits = fingerprint_hex(fingerprint(certificate_from_pem(authority)))
+            line = f'[server]\naddress = "127.0.0.1:{port}"\nfingerprint = "{digits}"\n'
+            line += f'login = "{ADMIN}"\npassword_file = "{password}"\n'
         self.config.write_text(f"{line}{guards}\n{directory}", encoding="utf-8")
         self.config.chmod(0o600)
 
@@ -102,8 +112,6 @@ class SyncOffice:
 
     def directory(self) -> AdminDirectory:
         """What the server has, in one page."""
-        from tests.support.server_process import Caller
-
         with Caller(self.server) as caller:
             caller.sign_in()
             page = caller.ask(GetAdminDirectory(None, 10_000))
