@@ -36,7 +36,15 @@ STAMP = VENV / "lanyard-stamp"
 BUILD = ROOT / "build"
 
 # Debian packages that tests need beyond Python, and the program by which one sees that it is there.
-TEST_PROGRAMS: dict[str, str] = {"slapd": "/usr/sbin/slapd", "ldap-utils": "ldapmodify"}
+TEST_PROGRAMS: dict[str, str] = {
+    "slapd": "/usr/sbin/slapd",
+    "ldap-utils": "ldapmodify",
+    "samba": "/usr/sbin/samba",
+    "samba-ad-dc": "/usr/sbin/samba",
+    "samba-ad-provision": "/usr/sbin/samba",  # files alone, for samba-tool
+    "python3-samba": "samba-tool",
+    "winbind": "/usr/sbin/winbindd",
+}
 
 ROOMS = ["protocol", "server", "client", "p2p", "remote", "ldapsync", "installer"]
 TYPED = [*ROOMS, "bench", "tests", "dev.py"]

@@ -2,6 +2,7 @@
 """ldapsync.toml: read, checked against config.py, and described for the manual."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -158,8 +159,8 @@ def _convert(table: Any, into: type[Any], where: str) -> Any:
 
 
 def _record_at(into: type[Any], path: str) -> type[Any]:
-    """The record that a path of msgspec such as ``.people`` or ``.roles[...]`` leads to."""
-    for name in path.replace("[...]", "").split(".")[1:]:
+    """The record that a path of msgspec such as ``.people`` or ``.roles[0]`` leads to."""
+    for name in re.sub(r"\[[^\]]*\]", "", path).split(".")[1:]:
         kind = next(each.type for each in structs.fields(into) if each.name == name)
         into = next(
             (

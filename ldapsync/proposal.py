@@ -96,8 +96,8 @@ def _narrowed(config: DirectoryConfig, directory: Directory) -> DirectoryConfig:
             f"Nobody below {config.base} matches {config.people.filter}, or the account may not read them."
         )
     (key, count), *others = tops.most_common()
-    if others or count == 1:
-        return config
+    if others or count == 1 or config.kind in {Kind.ACTIVE_DIRECTORY, Kind.SAMBA}:
+        return config  # a unit of Active Directory is a department, not a container for people
     return structs.replace(config, people=structs.replace(config.people, bases=(names[key],)))
 
 

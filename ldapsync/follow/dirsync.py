@@ -19,6 +19,8 @@ from ldapsync.wanted import Anchor
 
 COOKIE: Final = "dirsync.cookie"
 """The mark."""
+_OF_ANY: Final = ("ou", "name", "parentGUID", "isDeleted")
+"""Attributes by which a rename, a move and a removal are noticed: only changes of what is asked for are told."""
 _PART_BYTES: Final = 1 << 20
 
 
@@ -28,12 +30,7 @@ class DirSyncFollower(Poll):
     def __init__(self, config: DirectoryConfig, marks: Mapping[str, bytes]) -> None:
         super().__init__(config)
         self._context = self._naming_context()
-        self._attributes = [
-            *PersonRules(config).attributes,
-            "ou",
-            "isDeleted",
-            *config.groups.member,
-        ]
+        self._attributes = [*PersonRules(config).attributes, *_OF_ANY, *config.groups.member]
         self._cookie = marks.get(COOKIE, b"")
         if not self._cookie:
             self._news()
