@@ -23,7 +23,7 @@ from server.store.sync_runs import Facts, Record, Released
 
 log = logging.getLogger("lanyard.services")
 
-PORTION: Final = 200
+PORTION: Final = 150
 """Records in one job of the writer: about 10 ms in which no message is stored."""
 KEPT_RUNS: Final = 50
 """Runs of each source that can be undone; of older ones only the facts are kept."""

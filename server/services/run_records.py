@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a draft changes, record by record, as it was and as it will be: what a run writes down. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from protocol.ids import ConversationId, DepartmentId, UserId
 from server.services.directory_changes import Draft
@@ -19,6 +20,9 @@ from server.store.sync_runs import (
     encoded,
 )
 
+MANY: Final = 5_000
+"""Above, changed people are not sorted."""
+
 
 def records_of(draft: Draft) -> Iterator[Record]:
     """The records in an order in which they can be carried out in portions: nothing refers to what is not there yet, or not there
@@ -32,28 +36,34 @@ def records_of(draft: Draft) -> Iterator[Record]:
         (id for id in draft.departments if id in base.departments and id not in tree.departments),
         key=lambda id: -len(base.path_of(id)),
     )
-    # In the order of the table: neighbours lie on one page.
-    people = sorted(
-        (user for user in draft.people if user in tree.people),
-        key=lambda user: tree.people[user].key,
-    )
     leaving = [user for user in draft.people if user in base.people and user not in tree.people]
     for department in there:
         yield _department(draft, department)
-    for user in people:
+    for user in _by_key(draft):
         record = _person(draft, user)
         if record.before != record.after:
             yield record
     for group in draft.groups:
         if group in tree.groups or group in base.groups:
             yield _group(draft, group)
-    for user in (*people, *leaving):
+    for user in base.grants.keys() | tree.grants.keys():
         if base.grants.get(user) != tree.grants.get(user):
             yield _grants(draft, user)
     for user in leaving:
         yield _person(draft, user)
     for department in gone:
         yield _department(draft, department)
+
+
+def _by_key(draft: Draft) -> Iterable[UserId]:
+    """Who changed and is there, in the order of the table: neighbours lie on one page."""
+    people = draft.tree.people
+    if len(draft.people) > MANY:
+        # They are in this order in the tree; to sort them would take too long for one turn.
+        return (user for user in people if user in draft.people)
+    return sorted(
+        (user for user in draft.people if user in people), key=lambda user: people[user].key
+    )
 
 
 def find_released(draft: Draft, released: Released) -> Iterator[None]:

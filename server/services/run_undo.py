@@ -194,14 +194,20 @@ class Undo:
     def _take_people_out(self) -> Iterator[None]:
         """Those whom the run created; who can't be removed any more is closed and sits nowhere."""
         tree, draft = self._tree, self.draft
-        created = {id: each for id, each in self._kept[PERSON].items() if each.is_creation}
-        leaving = created.keys() - self._referred - tree.grants.keys()
+        created = []
+        for user, change in self._kept[PERSON].items():
+            yield
+            if change.is_creation:
+                created.append(user)
+        if not created:
+            return
+        leaving = set(created) - self._referred - tree.grants.keys()
         for group in tree.groups.values():
             leaving -= group.members
-        managers = {
-            entry.person.manager for user, entry in tree.people.items() if self._stays(user)
-        }
-        leaving -= managers
+        for user, entry in list(tree.people.items()):
+            yield
+            if entry.person.manager in leaving and user not in self._kept[PERSON]:
+                leaving.discard(entry.person.manager)
         for user in created:
             yield
             old = tree.people[user]
@@ -215,13 +221,13 @@ class Undo:
             self._put(row, old)
             self.counts["person closed"] += 1
 
-    def _stays(self, user: UserId) -> bool:
-        """Whether the person's record is left alone."""
-        return user not in self._kept[PERSON]
-
     def _put_people_back(self) -> Iterator[None]:
         tree = self._tree
-        returning = {id: each for id, each in self._kept[PERSON].items() if not each.is_creation}
+        returning = {}
+        for user, change in self._kept[PERSON].items():
+            yield
+            if not change.is_creation:
+                returning[user] = change
         yield from self._drop_those_without_a_place(returning)
         for user, change in returning.items():
             yield
@@ -243,11 +249,11 @@ class Undo:
     def _drop_those_without_a_place(self, returning: dict[bytes, Change]) -> Iterator[None]:
         """Find those whose login, departments or manager are taken or gone; each who stays may be in the way of another."""
         tree = self._tree
-        anchors = {
-            (entry.source, entry.anchor): user
-            for user, entry in tree.people.items()
-            if entry.anchor and user not in returning
-        }
+        anchors: dict[tuple[str, str], UserId] = {}
+        for user, entry in tree.people.items():
+            yield
+            if entry.anchor and user not in returning:
+                anchors[entry.source, entry.anchor] = user
         waiting = list(returning)
         while waiting:
             dropped = []
@@ -257,8 +263,8 @@ class Undo:
                     change = returning.pop(user)
                     self._conflict(change, why)
                     dropped.append(user)
-                    if (entry := tree.people.get(user)) is not None and entry.anchor:
-                        anchors[entry.source, entry.anchor] = user
+                    if (left := tree.people.get(user)) is not None and left.anchor:
+                        anchors[left.source, left.anchor] = user
             waiting = list(returning) if dropped else []
 
     def _obstacle(

@@ -79,7 +79,9 @@ class SyncHistory:
         ]
         referred = await who_is_referred_to(self._read, tree, created)
         may_see = partial(self._directory.may_see, caller.user)
+        await self._sleep(0)
         draft = Draft(tree, caller.user, MIN_PASSWORD_CHARS, may_see)
+        await self._sleep(0)
         undo = Undo(draft, changes, referred)
         pause = Pause(self._clock.now, self._sleep)
         for _ in undo.steps():
