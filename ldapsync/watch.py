@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import structs
+
 from ldapsync.config import Config, DirectoryConfig
 from ldapsync.current import Current, fetch
 from ldapsync.failures import SyncError
@@ -22,6 +24,11 @@ from protocol.messages.sync import RunCommitted
 
 SLICE_S: Final = 0.5
 """How long at most a request to stop waits for the directory."""
+REWRITING_S: Final = 1.0
+"""How long a directory takes to rewrite groups that name an entry which moved. It does so after it has told of the move, and says nothing
+of it."""
+LOOK_AGAIN_S: Final = 15.0
+"""After that the groups are read once more, for a directory that took longer."""
 PAUSES_S: Final = (1, 2, 5, 15, 30, 60)
 """After failures in a row, before the next attempt; the last one stays."""
 
@@ -54,6 +61,9 @@ class Watch:
         self._refused = b""
         """The digest of the plan that guards stopped last: it is told once."""
         self._said = ""
+        self._dns: set[str] = set()
+        """Where people stood when they were last read."""
+        self._look_again_at = 0.0
 
     def run(self) -> None:
         """Follow. What goes wrong is told and tried again, more and more slowly."""
@@ -80,6 +90,9 @@ class Watch:
             next_full = time.monotonic() + self._directory.full_every_minutes * 60
             while not self._stop.is_set() and time.monotonic() < next_full:
                 change = follower.wait(SLICE_S)
+                if change is None and 0 < self._look_again_at <= time.monotonic():
+                    self._look_again_at = 0.0
+                    change = Change(has_groups=True)
                 if change is not None and not self._take(change, follower):
                     return
         finally:
@@ -87,6 +100,10 @@ class Watch:
 
     def _take(self, change: Change, follower: Follower) -> bool:
         """Bring a change to the server; False when only a full read can tell what it means."""
+        if any(entry.dn not in self._dns for entry in change.people):
+            self._stop.wait(REWRITING_S)
+            change = structs.replace(change, has_groups=True)
+            self._look_again_at = time.monotonic() + LOOK_AGAIN_S
         patch = self._reader.take(change, now_ms())
         if patch is None:
             return False
@@ -95,6 +112,7 @@ class Watch:
 
     def _bring(self, wanted: Wanted, touched: frozenset[Anchor] | None, follower: Follower) -> None:
         """Make the server as wanted. Raises SyncError."""
+        self._dns = {one.dn for one in wanted.people.values()}
         is_cached = self._current is not None
         try:
             self._bring_once(wanted, touched if is_cached else None, follower)
@@ -123,7 +141,9 @@ class Watch:
             touched=touched,
         )
         if made.plan.tripped:
-            self._current = None  # what was not done stays to be seen: next time everybody is compared
+            self._current = (
+                None  # what was not done stays to be seen: next time everybody is compared
+            )
             if self._refused != (refused := digest(made.plan)):
                 self._refused = refused
                 self._tell_guards(made)

@@ -13,6 +13,7 @@ from ldapsync.commands.arguments import Commands
 from ldapsync.config import Access, BindMethod, Kind, Security
 from ldapsync.exits import Outcome, UsageError
 from ldapsync.failures import ConfigInvalid
+from ldapsync.vendors import NAMES
 from ldapsync.wanted import Wanted
 
 SERVER = """\
@@ -57,15 +58,17 @@ def init(options: argparse.Namespace) -> Outcome:
     )
     toml = SERVER + proposed.toml
     people = _people(proposed.samples)
+    kind = proposed.vendor.kind
+    says = proposed.vendor.says or (NAMES[kind] if kind is not None else "of an unknown kind")
     if options.out:
         _write(Path(options.out), toml)
         next_step = f"{options.out} is written. Fill in [server], then: {arguments.PROGRAM} check"
-        text = "\n".join([f"The directory is {proposed.vendor.says}.", "", *people, "", next_step])
+        text = "\n".join([f"The directory is {says}.", "", *people, "", next_step])
     else:
         comments = [f"# {line}".rstrip() for line in people]
-        text = "\n".join([f"# The directory is {proposed.vendor.says}.", "", toml, *comments])
+        text = "\n".join([f"# The directory is {says}.", "", toml, *comments])
     data = {
-        "says": proposed.vendor.says,
+        "says": says,
         "toml": toml,
         "people": [msgspec.to_builtins(one) for one in proposed.samples.people.values()],
     }
