@@ -78,6 +78,9 @@ class Current(Struct):
                     self.departments[change.id] = change
                 case RemoveDepartment():
                     del self.departments[change.id]
+                    self.grants = frozenset(
+                        one for one in self.grants if one.department != change.id
+                    )
                 case PutGroup():
                     self.groups[change.id] = change
                 case RemoveGroup():

@@ -163,12 +163,12 @@ def is_same_fingerprint(given: str, found: bytes) -> bool:
 def parse_address(text: str) -> tuple[str, int]:
     """``host``, ``host:port``, ``[2001:db8::1]:port`` or a bare IPv6 address. Raises ServerError."""
     host, port = text.strip(), str(DEFAULT_PORT)
+    is_ip6 = host.startswith("[") or host.count(":") > 1
     if host.startswith("["):
         host, _, rest = host[1:].partition("]")
         port = rest.removeprefix(":") or port
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
-    is_ip6 = ":" in host
     if is_ip6:
         try:
             ipaddress.IPv6Address(host)
