@@ -9,14 +9,7 @@ import msgspec
 
 from protocol import limits
 from protocol.errors import ErrorCode, RequestRefused
-from protocol.ids import (
-    ConversationId,
-    DepartmentId,
-    RoleId,
-    UserId,
-    department_conversation_id,
-    format_id,
-)
+from protocol.ids import DepartmentId, RoleId, UserId, department_conversation_id, format_id
 from protocol.messages import admin as wire
 from protocol.messages.admin import Permission
 from protocol.messages.people import Department, Person, Place
@@ -67,30 +60,12 @@ class Draft:
         self.roles: set[RoleId] = set()
         """Created, changed or removed."""
         self.rules_changed = False
-        self.groups: set[ConversationId] = set()
-        """Created, changed or removed."""
         self.rights = self._rights = Rights(self.tree, user)
         self._password_min_chars = password_min_chars
         self._may_see = may_see
         self._anchors = Anchors(self.tree)
-        self.source = SourceChanges(
-            self.tree, self.rights, self._anchors, self.people, self.groups, self._person
-        )
-        self._ways: Mapping[type[Any], Callable[[Any], bool | None]] = {
-            wire.PutDepartment: self._put_department,
-            wire.RemoveDepartment: self._remove_department,
-            wire.PutPerson: self._put_person,
-            wire.SetPassword: self._set_password,
-            wire.PutRole: self._put_role,
-            wire.RemoveRole: self._remove_role,
-            wire.GrantRole: self._grant_role,
-            wire.RevokeRole: self._revoke_role,
-            wire.SetVisibility: self._set_visibility,
-            wire.PutPhoto: self.source.put_photo,
-            wire.RemovePerson: self.source.remove_person,
-            wire.PutGroup: self.source.put_group,
-            wire.RemoveGroup: self.source.remove_group,
-        }
+        self.source = SourceChanges(self.tree, self.rights, self._anchors, self.people)
+        self.groups = self.source.groups
 
     @property
     def is_news(self) -> bool:
@@ -101,7 +76,7 @@ class Draft:
 
     def add(self, change: wire.DirectoryChange) -> None:
         """Carry out one more change. Raises RequestRefused; the draft is of no use after that."""
-        is_new = self._ways[type(change)](change)
+        is_new = _WAYS[type(change)](self, change)
         if is_new is None:
             self.unchanged += 1
         elif is_new:
@@ -327,6 +302,18 @@ class Draft:
         self.rules_changed = True
         return False
 
+    def _put_photo(self, change: wire.PutPhoto) -> bool | None:
+        return self.source.put_photo(change, self._person(change.user))
+
+    def _remove_person(self, change: wire.RemovePerson) -> bool:
+        return self.source.remove_person(change, self._person(change.id))
+
+    def _put_group(self, change: wire.PutGroup) -> bool | None:
+        return self.source.put_group(change)
+
+    def _remove_group(self, change: wire.RemoveGroup) -> bool:
+        return self.source.remove_group(change)
+
     # Checks and consequences that several kinds share
 
     def _check_fits_below(self, department: DepartmentId, parent: DepartmentId | None) -> None:
@@ -416,3 +403,10 @@ def _conflict(sentence: str) -> RequestRefused:
 
 def _invalid(sentence: str) -> RequestRefused:
     return RequestRefused(ErrorCode.INVALID, sentence)
+
+
+_WAYS: Final[Mapping[type[Any], Callable[[Draft, Any], bool | None]]] = {
+    kind: getattr(Draft, f"_{kind.__struct_config__.tag}")
+    for kind in wire.DirectoryChange.__args__
+}
+"""The method for each kind of change bears the kind's name."""

@@ -27,6 +27,8 @@ PORTION: Final = 150
 """Records in one job of the writer: about 10 ms in which no message is stored."""
 KEPT_RUNS: Final = 50
 """Runs of each source that can be undone; of older ones only the facts are kept."""
+LARGE: Final = 5_000
+"""People from whom on a run weighs in the collector's eyes."""
 SLICE_S: Final = 0.005
 """How long a run may keep the reactor from everything else at a time."""
 RETRY_S: Final = 5.0
@@ -74,8 +76,9 @@ class RunLog:
     async def commit(self, draft: Draft, id: RunId, source: str, facts: Facts) -> int:
         """Make a draft durable and let it count; how many sessions it ended. Raises RequestRefused, StoreError: then nothing has
         changed, unless the sentence says that the run is decided."""
-        # What a large run has made stays: looking through it for garbage would take a fifth of a second each time.
-        gc.freeze()
+        if len(draft.people) >= LARGE:
+            # The collector would look through all of it and stop everybody for a fifth of a second; there are no circles in it.
+            gc.freeze()
         number = await self._run(store.begin, id, source, facts)
         try:
             await self._write_down(draft, number)

@@ -3,7 +3,6 @@
 (directory_changes.py); pure."""
 
 import hashlib
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -31,11 +30,10 @@ class SourceChanges:
         rights: Rights,
         anchors: Anchors,
         people: set[UserId],
-        groups: set[ConversationId],
-        find_person: Callable[[UserId], Person],
     ) -> None:
-        """``people``, ``groups``: of the draft, who and what changed. ``find_person`` raises RequestRefused for whom the caller may
-        not know of."""
+        """``people``: of the draft, who changed."""
+        self.groups: set[ConversationId] = set()
+        """Created, changed or removed."""
         self.portraits: dict[bytes, bytes] = {}
         """Photos that are to be stored, by their digest."""
         self.referred: set[UserId] = set()
@@ -46,13 +44,10 @@ class SourceChanges:
         self._rights = rights
         self._anchors = anchors
         self._people = people
-        self._groups = groups
-        self._find_person = find_person
         self._member_count = sum(len(group.members) for group in tree.groups.values())
 
-    def put_photo(self, change: PutPhoto) -> bool | None:
-        """Set or remove a photo."""
-        person = self._find_person(change.user)
+    def put_photo(self, change: PutPhoto, person: Person) -> bool | None:
+        """Set or remove a person's photo."""
         self._rights.check_whole_person(person)
         if bool(change.jpeg) != bool(change.digest):
             raise _invalid("A photo has both a digest and a picture, or neither.")
@@ -75,10 +70,9 @@ class SourceChanges:
         self._people.add(change.user)
         return False
 
-    def remove_person(self, change: RemovePerson) -> bool:
+    def remove_person(self, change: RemovePerson, person: Person) -> bool:
         """Take somebody out to whom nothing refers."""
         self._rights.check_everywhere(Permission.ADMIN_PEOPLE)
-        person = self._find_person(change.id)
         tree = self._tree
         if change.id in self.referred:
             raise _conflict(f"{person.name} has signed in or belongs to conversations.")
@@ -124,7 +118,7 @@ class SourceChanges:
                 f"The groups that follow a directory have more than {MAX_FOLLOWED_MEMBERS} members together.",
             )
         tree.groups[change.id] = entry
-        self._groups.add(change.id)
+        self.groups.add(change.id)
         return old is None
 
     def remove_group(self, change: RemoveGroup) -> bool:
@@ -135,7 +129,7 @@ class SourceChanges:
         group = self._tree.groups.pop(change.id)
         self._anchors.give_up(group)
         self._member_count -= len(group.members)
-        self._groups.add(change.id)
+        self.groups.add(change.id)
         return False
 
 
