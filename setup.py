@@ -61,6 +61,7 @@ setup(
         "console_scripts": [
             "lanyard-server = server.main:main",
             "lanyard-cli = client.cli.main:main",
+            "lanyard-ldapsync = ldapsync.main:main",
         ]
     },
 )
