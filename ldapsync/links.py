@@ -108,6 +108,13 @@ class Links:
         """Whether one of these is a group."""
         return any(group.anchor in anchors for group in self._gathered.groups.all)
 
+    def has_moved(self, changed: Iterable[Found]) -> bool:
+        """Whether somebody has another DN now."""
+        return any(
+            (before := self.people.get(found.anchor)) is not None and before.key != found.key
+            for found in changed
+        )
+
     def reports_of_moved(self, changed: Iterable[Found]) -> set[Anchor]:
         """Who has a manager among those whose DN is another now."""
         moved: set[Anchor] = set()
@@ -178,7 +185,11 @@ class Links:
         if DepartmentSource.OU_TREE in sources:
             yield from self._gathered.tree.departments()
         if DepartmentSource.ATTRIBUTE in sources:
-            yield from self._named.departments()
+            named = NamedDepartments(self._config)
+            for found in self.people.values():
+                for value in found.departments:
+                    named.place(value)
+            yield from named.departments()
         yield from self._teams.departments
 
     def _make(self, anchors: Iterable[Anchor]) -> None:

@@ -19,6 +19,7 @@ _PLAIN_DN: Final = re.compile(
     re.DOTALL,
 )
 """A DN with nothing in it that wants unescaping: nearly all of them."""
+_FIRST_LEVEL: Final = re.compile(r"((?:[^\\,;]|\\.)+)[,;](.+)", re.DOTALL)
 _HEX_PAIR: Final = re.compile(r"[0-9A-Fa-f]{2}")
 
 
@@ -59,6 +60,13 @@ def normal(dn: str) -> str:
     """
     if _PLAIN_DN.fullmatch(dn) and "  " not in dn:
         return _folded(dn)
+    if '"' not in dn and (split := _FIRST_LEVEL.match(dn)):
+        # Those above are the same for many: they are found among what was asked before.
+        return f"{_normal_rdns(split[1])},{normal(split[2])}"
+    return _normal_rdns(dn)
+
+
+def _normal_rdns(dn: str) -> str:
     return ",".join(
         "+".join(sorted(f"{name.lower()}={escape_value(_spaced(value))}" for name, value in rdn))
         for rdn in parse_dn(dn)

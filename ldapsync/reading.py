@@ -79,7 +79,7 @@ class Reader:
         if changed is None:
             return None
         stale = links.reports_of_moved(changed) - {found.anchor for found in changed}
-        has_groups = change.has_groups or links.has_groups(change.gone)
+        has_groups = change.has_groups or links.has_groups(change.gone) or links.has_moved(changed)
         touched: frozenset[Anchor] = frozenset()
         if stale or has_groups:
             # The directory itself rewrites references to an entry that moves, and counts that as no change.

@@ -19,6 +19,7 @@ _GENERALIZED: Final = re.compile(
 _DAY_MS: Final = 86_400_000
 
 _PLAIN: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _UNSEEN: Final = re.compile(
     "[\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
 )
@@ -45,7 +46,7 @@ def text_of(octets: bytes) -> str:
     if _PLAIN.fullmatch(text):
         return text
     text = unicodedata.normalize("NFC", _UNSEEN.sub("", text))
-    return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in text).split())
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def fold(text: str) -> str:

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ldap3 import Server
 from msgspec import structs
 
-from ldapsync import ber
 from ldapsync.config import Access, BindMethod, Security
 from ldapsync.directory import Directory
 from ldapsync.failures import (
@@ -24,7 +22,7 @@ from ldapsync.failures import (
 from ldapsync.outcomes import SIZE_LIMIT_EXCEEDED, SUCCESS, UNAVAILABLE_CRITICAL_EXTENSION
 from ldapsync.verdicts import Verdict
 from tests.support.ldap_company import BASE, Company, portrait
-from tests.support.ldap_proxy import Proxy, Speaker
+from tests.support.ldap_proxy import Proxy, Speaker, answer_to_last
 from tests.support.slapd import LIMITED, PASSWORD, READER, Slapd
 
 PEOPLE = "(objectClass=inetOrgPerson)"
@@ -158,7 +156,9 @@ def asked_of_a_stranger(access: Access, *codes: int | None) -> int:
 
     def reply(number: int) -> bytes:
         code = SUCCESS if number == 1 else codes[min(number - 2, len(codes) - 1)]
-        return b"HTTP/1.1 400" if code is None else _message(0x61 if number == 1 else 0x65, code)
+        return (
+            b"HTTP/1.1 400" if code is None else answer_to_last(0x61 if number == 1 else 0x65, code)
+        )
 
     with Speaker(reply) as server:
         url = f"ldap://127.0.0.1:{server.port}"
@@ -199,9 +199,3 @@ def test_an_entry_that_is_not_there_and_a_filter_that_is_none(access: Access) ->
             list(directory.search("dc=elsewhere", PEOPLE, ["cn"]))
         with pytest.raises(ReadFailed, match="can't be asked for"):
             list(directory.search(BASE, "(cn=*", ["cn"]))
-
-
-def _message(kind: int, code: int) -> bytes:
-    """An answer to the message that was sent last; ldap3 counts them over all connections of a process."""
-    result = ber.number(code, ber.ENUMERATED) + ber.wrap(ber.OCTETS, b"") * 2
-    return ber.sequence(ber.number(Server._message_counter), ber.wrap(kind, result))

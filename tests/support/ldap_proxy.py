@@ -9,6 +9,10 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from ldap3 import Server
+
+from ldapsync import ber
+
 
 class Proxy:
     """Passes on what both sides say, until the server has said ``octets`` on a connection; then cuts it, or falls silent."""
@@ -108,6 +112,16 @@ class Speaker:
                     while client.recv(65536):
                         number += 1
                         client.sendall(self._reply(number))
+
+
+def answer_to_last(kind: int, code: int, before: bytes = b"") -> bytes:
+    """An answer to the message that was sent last, ``before`` being an entry that comes first; ldap3 counts messages over all
+    connections of a process.
+    """
+    number = ber.number(Server._message_counter)
+    result = ber.number(code, ber.ENUMERATED) + ber.wrap(ber.OCTETS, b"") * 2
+    entry = ber.sequence(number, ber.wrap(0x64, before)) if before else b""
+    return entry + ber.sequence(number, ber.wrap(kind, result))
 
 
 def _close(line: socket.socket) -> None:

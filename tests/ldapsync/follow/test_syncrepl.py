@@ -104,7 +104,7 @@ def test_somebody_moves_and_the_reports_keep_their_manager(office: LdapOffice) -
     boss = office.company.people[1]
     reports = range(8, 16)
     unit = next(each for each in office.company.units if each.dn != boss.unit)
-    with watching(office) as watch:
+    with watching(office, GROUPS) as watch:
         assert office.person(watch.wanted, 8).manager == boss.anchor
         office.slapd.move(boss.dn, f"uid={boss.uid}", unit.dn)
         watch.patch()
