@@ -226,7 +226,7 @@ def _pinned_authority(chain: list[bytes], pinned: str, address: str) -> bytes:
         shown = "unreadable"
     raise ServerError(
         f"{address} is not the server that is pinned in [server]: its organisation's fingerprint is {shown}. "
-        "Compare it with what `lanyard-server info` prints there before you change the configuration."
+        "Compare it with what `lanyard-server run` prints there before you change the configuration."
     )
 
 

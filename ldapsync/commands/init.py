@@ -21,7 +21,7 @@ SERVER = """\
 [server]
 # folder = "/var/lib/lanyard"
 # address = "lanyard.example.com"
-# fingerprint = ""          # lanyard-server info prints it
+# fingerprint = ""          # lanyard-server run prints it
 # login = "ldapsync"        # an account with a role that has admin.people, and admin.roles for roles
 # password_file = "server.password"
 
