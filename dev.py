@@ -36,7 +36,16 @@ STAMP = VENV / "lanyard-stamp"
 BUILD = ROOT / "build"
 
 # Debian packages that tests need beyond Python, and the program by which one sees that it is there.
-TEST_PROGRAMS: dict[str, str] = {"faketime": "faketime"}
+TEST_PROGRAMS: dict[str, str] = {
+    "faketime": "faketime",
+    "slapd": "/usr/sbin/slapd",
+    "ldap-utils": "ldapmodify",
+    "samba": "/usr/sbin/samba",
+    "samba-ad-dc": "/usr/sbin/samba",
+    "samba-ad-provision": "/usr/sbin/samba",  # files alone, for samba-tool
+    "python3-samba": "samba-tool",
+    "winbind": "/usr/sbin/winbindd",
+}
 
 ROOMS = ["protocol", "server", "client", "p2p", "remote", "ldapsync", "installer"]
 TYPED = [*ROOMS, "bench", "tests", "dev.py"]
@@ -165,7 +174,7 @@ def provide_environment() -> None:
     pinned = [*pip, "-c", "constraints.txt"]
     if (
         run([*pinned, "pip", "setuptools"]) != 0
-        or run([*pinned, "--no-build-isolation", "-e", ".[test]"]) != 0
+        or run([*pinned, "--no-build-isolation", "-e", ".[test,ldap]"]) != 0
     ):
         raise Stop(
             "pip could not install the packages; its lines above say which.\nIs there a network, or"

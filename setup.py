@@ -32,7 +32,7 @@ DESKTOP = [
     "pyqt6-qt6>=6.10,<6.12",
 ]
 REMOTE = ["aiortc>=1.14,<2", "mss>=10.1,<11", "pillow>=12,<14"]
-LDAP = ["ldap3>=2.9.1,<2.10"]
+LDAP = ["keyring>=25,<26", "ldap3>=2.9.1,<2.10", "pillow>=12,<14", "pyasn1>=0.6,<0.7"]
 
 TEST = [
     "hypothesis>=6.150,<7",
@@ -61,6 +61,7 @@ setup(
         "console_scripts": [
             "lanyard-server = server.main:main",
             "lanyard-cli = client.cli.main:main",
+            "lanyard-ldapsync = ldapsync.main:main",
         ]
     },
 )

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, RequestRefused
 from protocol.limits import MAX_CONTENT_BYTES, MAX_SENTENCE_CHARS
-from protocol.messages import admin, chat, content, people, session
+from protocol.messages import admin, chat, content, people, session, sync
 from protocol.messages.kinds import Done, Error, Message, Reply, Request
 
 FromClient: TypeAlias = (
@@ -53,6 +53,14 @@ FromClient: TypeAlias = (
     | admin.GetAdminDirectory
     | admin.GetServerStatus
     | admin.SetPolicy
+    | people.GetPhoto
+    | sync.BeginRun
+    | sync.AddToRun
+    | sync.CommitRun
+    | sync.AbandonRun
+    | sync.ListRuns
+    | sync.GetMarks
+    | sync.UndoRun
 )
 
 FromServer: TypeAlias = (
@@ -85,6 +93,12 @@ FromServer: TypeAlias = (
     | admin.DirectoryChanged
     | admin.AdminDirectory
     | admin.ServerStatus
+    | people.PhotoOf
+    | sync.RunBegun
+    | sync.RunCommitted
+    | sync.Runs
+    | sync.Marks
+    | sync.RunUndone
 )
 
 

@@ -21,6 +21,7 @@ RoleId: TypeAlias = _Id
 ConversationId: TypeAlias = _Id
 MessageId: TypeAlias = _Id
 SessionId: TypeAlias = _Id
+RunId: TypeAlias = _Id
 
 _TIMESTAMP_MAX: Final = 1 << 48
 

@@ -157,3 +157,25 @@ MAX_CSR_BYTES: Final = 8 << 10
 """A certificate signing request."""
 MAX_DRAFT_CHARS: Final = MAX_TEXT_CHARS
 """A draft is a message not sent yet."""
+
+# Synchronisation with a directory
+MAX_PHOTO_BYTES: Final = 64 << 10
+"""A person's photo, as JPEG: 256 by 256 pixels take a third of it."""
+PHOTO_DIGEST_BYTES: Final = 32
+"""The digest of a photo: SHA-256."""
+MAX_FOLLOWED_MEMBERS: Final = 400_000
+"""Members of all groups that follow a directory, together: they are listed in one frame."""
+MAX_RUN_CHANGES: Final = 2_000_000
+"""Changes in one run: an organisation of 500,000 people is set up in one."""
+MAX_RUN_COUNTS: Final = 64
+"""Kinds of changes that a run counts."""
+MAX_MARKS: Final = 16
+"""Marks that a source keeps."""
+MAX_MARK_BYTES: Final = 16 << 10
+"""One mark: the cookie of a directory with hundreds of servers."""
+MAX_RUN_PAGE: Final = 100
+"""Runs in one page of the history."""
+MAX_CONFLICTS: Final = 1_000
+"""Conflicts that are named when a run can't be undone."""
+RUN_TIMEOUT_S: Final = 600.0
+"""Silence after which a run that was begun is abandoned: others wait for it."""

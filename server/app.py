@@ -8,7 +8,7 @@ database; what outlives that is in running.py.
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -36,6 +36,9 @@ from server.store.writer import Writer
 from server.transport.guard import Guard, GuardLimits
 from server.transport.tcp import Listener, ListenFailed
 from server.transport.tls import ServerTls, TlsUnusable
+
+if TYPE_CHECKING:
+    from server.ldap import Ldap
 
 log = logging.getLogger("lanyard.app")
 
@@ -68,6 +71,7 @@ class App:
         self._writer: Writer | None = None
         self._tls: ServerTls | None = None
         self._listener: Listener | None = None
+        self._ldap: Ldap | None = None
 
     # Life
 
@@ -77,6 +81,7 @@ class App:
             self._authority = Authority(self._organisation, self._config.certificate)
             self.renew_certificate()
             self._heavy.start()
+            self._ldap = self._directories()
             await self._open_store(self._authority)
         except BaseException as error:
             await self.close()
@@ -97,6 +102,7 @@ class App:
             in_thread=self._in_thread,
             sleep=self._sleep,
             authority=authority,
+            verifiers=self._ldap.verifiers if self._ldap is not None else {},
         )
         config = self._config
         choices = Choices(
@@ -105,6 +111,23 @@ class App:
         assembly = Assembly(doors, choices, self.welcome)
         await assembly.open()
         self._assembly = assembly
+
+    def _directories(self) -> "Ldap | None":
+        """What config.toml says of LDAP. Raises Failure."""
+        if not self._config.ldap:
+            return None
+        from server.ldap import Ldap  # the LDAP library is slow to import, and not everywhere
+
+        return Ldap(
+            self._config.ldap,
+            self._organisation.folder,
+            self._reactor,
+            self.clock,
+            self._anchor_of,
+        )
+
+    def _anchor_of(self, login: str) -> str:
+        return self._opened.anchor_of(login)
 
     async def listen(self) -> None:
         """Take connections. Raises Failure, and then none are taken."""
@@ -120,10 +143,16 @@ class App:
         except (TlsUnusable, ListenFailed) as error:
             raise _for_administrator(error) from error
         self._tls, self._listener = tls, listener
+        if self._ldap is not None:
+            self._ldap.start()
 
     async def close(self, sentence: str = "The server stops.") -> int:
         """Send everybody home, write what is left and close; how many sessions it ended. Harmless when repeated."""
         ended = await self._drain(sentence)
+        ldap, self._ldap = self._ldap, None
+        if ldap is not None:
+            # A child that synchronises must be gone before the store is.
+            await deferToThreadPool(self._reactor, self._heavy, ldap.stop)
         assembly, self._assembly = self._assembly, None
         writer, self._writer = self._writer, None
         database, self._database = self._database, None
@@ -182,6 +211,11 @@ class App:
             if refusal is None or refusal is error:
                 raise
             raise refusal from error
+
+    def session_closed(self, caller: Caller) -> None:
+        """Whoever asked without the port is gone: what they began is forgotten."""
+        if self._assembly is not None:
+            self._assembly.sync_runs.session_closed(caller.session)
 
     def welcome(self, version: int, capabilities: tuple[str, ...]) -> Welcome:
         """What a client is greeted with."""

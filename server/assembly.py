@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All services, built once and connected: app.py's workshop. Gives them doors to the outside and knows no outside itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
 from protocol.messages.session import Policy, Welcome
 from server.services.admin import Admin
-from server.services.auth import Auth
+from server.services.auth import Auth, Verifier
 from server.services.caller import Caller
 from server.services.changes import Changes
 from server.services.chat_rules import ChatRules
@@ -21,8 +21,10 @@ from server.services.departments import DepartmentRooms
 from server.services.devices import Authority, Devices
 from server.services.directory_news import DirectoryNews
 from server.services.directory_store import org_tree
+from server.services.directory_turn import DirectoryTurn
 from server.services.directs import Directs
 from server.services.doors import Sleep, StoreDoor
+from server.services.followed_groups import FollowedGroups
 from server.services.groups import Groups
 from server.services.history import Histories
 from server.services.journal import Journal
@@ -32,10 +34,15 @@ from server.services.pace import Pace, PaceKeeper
 from server.services.passwords import DEFAULT_COST, Cost, Passwords
 from server.services.people import Change, Directory
 from server.services.policy import OrganisationPolicy
+from server.services.portraits import Portraits
 from server.services.presence import Presence
 from server.services.receipts import ReceiptBook
 from server.services.rooms import Rooms
+from server.services.run_log import RunLog
 from server.services.sightings import Sightings
+from server.services.sync_history import SyncHistory
+from server.services.sync_runs import Services as SyncServices
+from server.services.sync_runs import SyncRuns
 from server.services.throttle import Throttle
 from server.services.typists import Typists
 from server.services.upkeep import Upkeep
@@ -60,6 +67,8 @@ class Doors(Struct, frozen=True):
     in_thread: Callable[..., Any]
     sleep: Sleep
     authority: Authority
+    verifiers: Mapping[str, Verifier] = {}
+    """Passwords that are kept elsewhere, by the source of the person."""
 
 
 class Choices(Struct, frozen=True):
@@ -90,6 +99,7 @@ class Assembly:
         """Of the store; known after ``open``."""
         self._doors = doors
         self._build_people(choices)
+        self._build_sync()
         self._build_rooms()
         self._build_chat(choices)
         lanes = Lanes(doors.sleep, self.online)
@@ -107,19 +117,30 @@ class Assembly:
     async def open(self) -> None:
         """Load what is kept in memory, mend what a crash left, and begin the upkeep. Raises StoreError."""
         read, run = self._doors.read, self._doors.run
+        await self._run_log.recover()
         self.directory.take(org_tree(await read(people_store.load)))
         await self.policy.load(read)
         await self.presence.load(read)
         self.epoch = await run(meta.epoch)
         await self.journal.open()
         await self._departments.open()
+        await self._followed_groups.open()
         self._connect()
         self._upkeep.start()
 
+    def anchor_of(self, login: str) -> str:
+        """The immutable id in their directory of whoever has a login; empty for nobody and for people kept by hand."""
+        tree = self.directory.tree
+        user = tree.who_has_login(login)
+        return tree.people[user].anchor if user is not None else ""
+
     async def close(self) -> None:
         """Finish what was begun and write what is left; nobody is connected any more. Raises StoreError."""
+        self.sync_runs.close()
+        self._run_log.close()
         await self.tasks.finish()
         self._departments.close()
+        self._followed_groups.close()
         self.receipts.close()
         await self._sightings.write()
         await self._upkeep.close()
@@ -143,6 +164,7 @@ class Assembly:
             clock=clock,
             read=read,
             run=run,
+            verifiers=doors.verifiers,
             token_days=choices.token_days,
         )
         self.devices = Devices(
@@ -153,8 +175,10 @@ class Assembly:
             read=read,
             run=run,
         )
+        self._turn = DirectoryTurn(doors.sleep)
         self.admin = Admin(
             directory=self.directory,
+            turn=self._turn,
             policy=self.policy,
             passwords=passwords,
             audience=self.online,
@@ -166,6 +190,17 @@ class Assembly:
             software=choices.software,
         )
 
+    def _build_sync(self) -> None:
+        doors = self._doors
+        clock, read, run, sleep = doors.clock, doors.read, doors.run, doors.sleep
+        self._run_log = RunLog(
+            self.directory, self.online, clock, read, run, sleep, self.tasks.spawn
+        )
+        services = SyncServices(self.directory, self._turn, self._run_log, clock, read, run, sleep)
+        self.sync_runs = SyncRuns(services)
+        self.sync_history = SyncHistory(services)
+        self.portraits = Portraits(self.directory, read)
+
     def _build_rooms(self) -> None:
         doors, spawn = self._doors, self.tasks.spawn
         clock, read = doors.clock, doors.read
@@ -176,7 +211,7 @@ class Assembly:
         self._views = ChatViews(read, self._delivery)
         self._creation = Creation(self.journal, self.rooms, self._delivery)
         self._memberships = Memberships(self.journal, self.rooms, self._delivery)
-        self._departments = DepartmentRooms(
+        followed = (
             self.directory,
             self.journal,
             self.rooms,
@@ -185,6 +220,8 @@ class Assembly:
             clock,
             spawn,
         )
+        self._departments = DepartmentRooms(*followed)
+        self._followed_groups = FollowedGroups(*followed)
         self._upkeep = Upkeep(self.journal, self.rooms, clock, spawn)
 
     def _build_chat(self, choices: Choices) -> None:
@@ -223,8 +260,11 @@ class Assembly:
             groups=self.groups,
             histories=self.histories,
             messages=self.messages,
+            portraits=self.portraits,
             presence=self.presence,
             receipts=self.receipts,
+            sync_history=self.sync_history,
+            sync_runs=self.sync_runs,
             typists=self.typists,
         )
 
@@ -239,6 +279,8 @@ class Assembly:
         self.presence.session_closed(caller)
         self.auth.session_closed(caller)
         self.chats.session_ended(caller.session)
+        self.sync_runs.session_closed(caller.session)
 
     def _directory_changed(self, change: Change) -> None:
         self._departments.directory_changed(change)
+        self._followed_groups.directory_changed(change)

@@ -245,6 +245,47 @@ class ControlSection(Section, frozen=True):
     ] = "control.sock"
 
 
+class LdapSection(Section, frozen=True):
+    """A directory (LDAP, Active Directory) that lanyard-ldapsync reads, under its name there: [directory.NAME] in the file named
+    here says how it is reached and who its people are."""
+
+    file: Annotated[
+        str,
+        Meta(
+            description="Configuration of lanyard-ldapsync, relative to this folder.",
+            extra=_RESTART,
+        ),
+    ] = "ldapsync.toml"
+    sign_in: Annotated[
+        bool,
+        Meta(
+            description="Whether people from it sign in with their password there.", extra=_RESTART
+        ),
+    ] = True
+    cache_hours: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=24 * 7,
+            description="How long a password that was right opens again while the directory is away; 0: never. "
+            "Who loses access there meanwhile still gets in.",
+            extra_json_schema={"unit": "hours"},
+            extra=_RESTART,
+        ),
+    ] = 0
+    every_minutes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=24 * 60,
+            description="How often the server brings people in step, by lanyard-ldapsync apply; 0: never. "
+            "The file must name this folder in [server].",
+            extra_json_schema={"unit": "minutes"},
+            extra=_RESTART,
+        ),
+    ] = 0
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """config.toml."""
 
@@ -257,6 +298,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     policy: PolicySection = PolicySection()
     log: LogSection = LogSection()
     control: ControlSection = ControlSection()
+    ldap: dict[str, LdapSection] = {}
+
+
+LDAP: Final = "ldap"
+"""Sections named [ldap.NAME], any number of them."""
 
 
 class Option(Struct, frozen=True):
@@ -286,10 +332,17 @@ class Change(Struct, frozen=True):
 
 
 def sections() -> Iterator[tuple[str, str, tuple[Option, ...]]]:
-    """Name, meaning and options of each section."""
+    """Name, meaning and options of each section that is there once."""
     for field in msgspec.structs.fields(Config):
+        if field.name == LDAP:
+            continue
         meaning = (field.type.__doc__ or "").strip()
         yield field.name, meaning, tuple(_options(field.name, field.type))
+
+
+def ldap_options(name: str) -> tuple[Option, ...]:
+    """The options of [ldap.NAME]."""
+    return tuple(_options(f"{LDAP}.{name}", LdapSection))
 
 
 def differences(before: Config, after: Config) -> tuple[Change, ...]:
@@ -299,6 +352,12 @@ def differences(before: Config, after: Config) -> tuple[Change, ...]:
         for option in options:
             old = getattr(getattr(before, section), option.name)
             new = getattr(getattr(after, section), option.name)
+            if old != new:
+                found.append(Change(option, old, new))
+    for name in sorted(before.ldap.keys() | after.ldap.keys()):
+        earlier, later = before.ldap.get(name), after.ldap.get(name)
+        for option in ldap_options(name):
+            old, new = getattr(earlier, option.name, None), getattr(later, option.name, None)
             if old != new:
                 found.append(Change(option, old, new))
     return tuple(found)

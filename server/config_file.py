@@ -11,9 +11,18 @@ from typing import Any, Final
 
 import msgspec
 
-from server.config import EVERYWHERE, Config, Option, sections
+from server.config import (
+    EVERYWHERE,
+    LDAP,
+    Config,
+    LdapSection,
+    Option,
+    ldap_options,
+    sections,
+)
 from server.failures import ConfigInvalid, Exit, Failure
 
+_LDAP_MEANING: Final = " ".join((LdapSection.__doc__ or "").split())
 _PLAIN_WORDS: Final = {
     "`int`": "a whole number",
     "`str`": "a text",
@@ -67,13 +76,23 @@ def render(config: Config) -> str:
             is_default = value == option.default
             lines += ["", *_comment(option)]
             lines.append(f"{'# ' if is_default else ''}{option.name} = {_toml(value)}")
+    if not config.ldap:
+        lines += ["", "", "# People from LDAP or Active Directory: add a section [ldap.NAME]."]
+    for name, ldap in config.ldap.items():
+        lines += ["", "", f"[{LDAP}.{name}]", f"# {_LDAP_MEANING}"]
+        for option in ldap_options(name):
+            value = getattr(ldap, option.name)
+            is_default = value == option.default
+            lines += ["", *_comment(option)]
+            lines.append(f"{'# ' if is_default else ''}{option.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
 
 
 def manual() -> str:
     """The options as Markdown, for the manual."""
     lines = []
-    for section, meaning, options in sections():
+    ldap = (f"{LDAP}.NAME", f"{_LDAP_MEANING} Any number of them.", ldap_options("NAME"))
+    for section, meaning, options in (*sections(), ldap):
         lines += [f"### `[{section}]`", "", meaning, ""]
         lines += ["| option | default | meaning |", "|---|---|---|"]
         for option in options:
@@ -89,7 +108,9 @@ def manual() -> str:
 def _refuse_unknown(tables: dict[str, Any], text: str, source: str) -> None:
     """Name the first section or option that does not exist, with the nearest that does."""
     known = {section: {option.name for option in options} for section, _, options in sections()}
-    for section, values in tables.items():
+    for section, values in _tables(tables):
+        if section.startswith(f"{LDAP}."):
+            known[section] = {option.name for option in ldap_options("")}
         if section not in known and not isinstance(values, dict):
             at = _line_of(text, "", section)
             raise ConfigInvalid(f"{source}{at}: {section} stands in no section.")
@@ -105,6 +126,15 @@ def _refuse_unknown(tables: dict[str, Any], text: str, source: str) -> None:
                 at = _line_of(text, section, name)
                 hint = _nearest(name, known[section])
                 raise ConfigInvalid(f"{source}{at}: there is no option {section}.{name}.{hint}")
+
+
+def _tables(tables: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The sections as they are written: [ldap.NAME] is one."""
+    for section, values in tables.items():
+        if section == LDAP and isinstance(values, dict):
+            yield from ((f"{LDAP}.{name}", each) for name, each in values.items())
+        else:
+            yield section, values
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

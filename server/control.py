@@ -60,11 +60,14 @@ class Control:
         welcome: Callable[[int, tuple[str, ...]], Welcome],
         answer: Callable[[Caller, Request[Reply]], Awaitable[Reply]],
         carry_out: Callable[[Order], Awaitable[OrderAnswer]],
+        ended: Callable[[Caller], object] = lambda caller: None,
     ) -> None:
-        """``answer`` serves requests as the network port does; ``carry_out`` does what only the operator may want."""
+        """``answer`` serves requests as the network port does; ``carry_out`` does what only the operator may want; ``ended`` is
+        told of each connection that is over."""
         self.welcome = welcome
         self.answer = answer
         self.carry_out = carry_out
+        self.ended = ended
         self.reactor = reactor
         self.links: set[ControlLink] = set()
         self._path = path
@@ -142,6 +145,7 @@ class ControlLink(Protocol):
     def connectionLost(self, reason: TwistedFailure = connectionDone) -> None:
         """Forget the connection."""
         self._control.links.discard(self)
+        self._control.ended(self._caller)
         self._stop_timer()
         if self._connection is not None:
             self._connection.lost()

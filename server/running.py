@@ -140,6 +140,7 @@ class RunningServer:
             welcome=self._welcome,
             answer=self._answer,
             carry_out=self._carry_out,
+            ended=self._operator_left,
         )
         control.start()
         self._control = control
@@ -211,6 +212,10 @@ class RunningServer:
 
     async def _answer(self, caller: Caller, request: Request[Reply]) -> Reply:
         return await self._serving().answer(caller, request)
+
+    def _operator_left(self, caller: Caller) -> None:
+        if self._app is not None:
+            self._app.session_closed(caller)
 
     async def _carry_out(self, order: Order) -> OrderAnswer:
         if self._is_busy:

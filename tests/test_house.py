@@ -22,7 +22,11 @@ FOLDERS = [*SHIPPED, "bench", "tests", "docs"]
 LONGEST_FILE_LINES = 420
 
 # A file that no test file imports by name, and the tests that nevertheless run it. Keep it short.
-COVERED_BY: dict[str, str] = {}
+COVERED_BY: dict[str, str] = {
+    "ldapsync/explanation.py": "tests/live/test_ldapsync_commands.py",
+    "ldapsync/rounds.py": "tests/live/test_ldapsync_runs.py",
+    "ldapsync/watch.py": "tests/live/test_ldapsync_commands.py",
+}
 
 # Rooms whose files are tested as users meet them, through the room's face, rather than one by one: the tests that do so.
 TESTED_THROUGH_ITS_FACE = {
@@ -32,6 +36,8 @@ TESTED_THROUGH_ITS_FACE = {
     "server/store/": "tests/server",
     "server/sessions/": "tests/server/services/chat",
     "server/commands/": "tests/server/commands",
+    "ldapsync/commands/": "tests/live",
+    "ldapsync/planning/": "tests/ldapsync",
 }
 
 # A name says what a thing is. These say that something is done, or that nobody knew where to put it.

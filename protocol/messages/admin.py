@@ -10,9 +10,9 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from protocol import limits
-from protocol.ids import DepartmentId, RoleId, UserId
+from protocol.ids import ConversationId, DepartmentId, RoleId, UserId
 from protocol.messages.kinds import Count, Done, Integer, Reply, Request
-from protocol.messages.people import Field, Place
+from protocol.messages.people import Field, Jpeg, PhotoDigest, Place
 from protocol.messages.session import Login, Name, Password, Policy
 
 Custom = Annotated[dict[Name, Field], Meta(max_length=limits.MAX_CUSTOM_FIELDS)]
@@ -62,6 +62,8 @@ class RoleGrant(Struct, frozen=True, omit_defaults=True):
     user: UserId
     role: RoleId
     department: DepartmentId | None = None
+    source: Field = ""
+    """Which directory gave it; empty: given by hand. What was given by hand stays so."""
 
 
 class Effect(enum.StrEnum):
@@ -128,10 +130,49 @@ class PutPerson(Struct, frozen=True, omit_defaults=True, tag_field="k", tag="put
     places: Annotated[tuple[Place, ...], Meta(max_length=limits.MAX_PLACES_PER_PERSON)] = ()
     custom: Custom = {}
     is_disabled: bool = False
-    """True ends the person's sessions at once."""
+    """Closed by an administrator of Lanyard. True ends the person's sessions at once."""
     is_bot: bool = False
     source: Field = ""
     anchor: Field = ""
+    manager: UserId | None = None
+    """To whom the person reports."""
+    is_off_at_source: bool = False
+    """Closed because the directory says so. The account is closed when either of the two is true."""
+    photo: PhotoDigest = b""
+    """The digest of the photo. Not looked at in a change: PutPhoto sets it."""
+
+
+class PutPhoto(Struct, frozen=True, omit_defaults=True, tag_field="k", tag="put_photo"):
+    """Set a person's photo; without ``jpeg``, remove it."""
+
+    user: UserId
+    digest: PhotoDigest = b""
+    """SHA-256 of the photo as its source holds it, so that a source can tell whether it has changed."""
+    jpeg: Jpeg = b""
+
+
+class RemovePerson(Struct, frozen=True, tag_field="k", tag="remove_person"):
+    """Remove a person who never signed in and to whom no conversation, grant, group or other person
+    refers."""
+
+    id: UserId
+
+
+class PutGroup(Struct, frozen=True, omit_defaults=True, tag_field="k", tag="put_group"):
+    """Create a group whose members follow a directory, or set all its fields."""
+
+    id: ConversationId
+    """Of the group's conversation."""
+    name: Name
+    members: Annotated[tuple[UserId, ...], Meta(max_length=limits.MAX_GROUP_MEMBERS)] = ()
+    source: Field = ""
+    anchor: Field = ""
+
+
+class RemoveGroup(Struct, frozen=True, tag_field="k", tag="remove_group"):
+    """Remove a group that follows a directory: everybody leaves its conversation."""
+
+    id: ConversationId
 
 
 class SetPassword(Struct, frozen=True, omit_defaults=True, tag_field="k", tag="set_password"):
@@ -182,6 +223,10 @@ DirectoryChange: TypeAlias = (
     | GrantRole
     | RevokeRole
     | SetVisibility
+    | PutPhoto
+    | RemovePerson
+    | PutGroup
+    | RemoveGroup
 )
 
 
@@ -231,6 +276,8 @@ class AdminDirectory(Reply, frozen=True, tag="admin_directory"):
     """With the first page."""
     after: UserId | None = None
     """Not None: ask again with it for the next page."""
+    groups: tuple[PutGroup, ...] = ()
+    """With the first page."""
 
 
 class GetAdminDirectory(Request[AdminDirectory], frozen=True, tag="get_admin_directory"):

@@ -11,6 +11,8 @@ from protocol.ids import ConversationId, DepartmentId, UserId
 from protocol.messages.kinds import Count, Done, Integer, Push, Reply, Request
 
 Field = Annotated[str, Meta(max_length=limits.MAX_FIELD_CHARS)]
+PhotoDigest = Annotated[bytes, Meta(max_length=limits.PHOTO_DIGEST_BYTES)]
+Jpeg = Annotated[bytes, Meta(max_length=limits.MAX_PHOTO_BYTES)]
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
@@ -39,6 +41,10 @@ class Person(Struct, frozen=True, omit_defaults=True):
     custom: dict[str, str] = {}
     is_disabled: bool = False
     is_bot: bool = False
+    manager: UserId | None = None
+    """To whom the person reports; None also when the viewer may not see them."""
+    photo: bytes = b""
+    """Changes whenever the photo does; empty: there is none."""
 
 
 class Department(Struct, frozen=True, omit_defaults=True):
@@ -91,6 +97,21 @@ class FindPeople(Request[People], frozen=True, tag="find_people"):
     department: DepartmentId | None = None
     """Only below this department."""
     limit: Annotated[int, Meta(ge=1, le=limits.MAX_FOUND_PEOPLE)] = 20
+
+
+class PhotoOf(Reply, frozen=True, tag="photo_of"):
+    """A person's photo, or nothing."""
+
+    user: UserId
+    photo: bytes = b""
+    """As in Person."""
+    jpeg: bytes = b""
+
+
+class GetPhoto(Request[PhotoOf], frozen=True, tag="get_photo"):
+    """The photo of somebody whom the user may see."""
+
+    user: UserId
 
 
 class PresenceState(enum.StrEnum):

@@ -16,27 +16,26 @@ from protocol.messages import admin as wire
 from protocol.messages.admin import Permission
 from protocol.messages.kinds import Done
 from server.services import directory_store
-from server.services.audience import Audience
+from server.services.audience import Audience, end_sessions_of_closed
 from server.services.caller import Caller
 from server.services.clock import Clock
 from server.services.directory_changes import Draft
+from server.services.directory_store import look_up, still_referred
+from server.services.directory_turn import DirectoryTurn
 from server.services.doors import Sleep, StoreDoor
 from server.services.organisation import DepartmentEntry, OrgTree, PersonEntry
 from server.services.passwords import Passwords
 from server.services.people import Directory
 from server.services.permissions import Rights
 from server.services.policy import OrganisationPolicy
+from server.services.records import put_department, put_group, put_person
 from server.store import admin as store
-from server.store.directory import AnchorTaken, StaleVersion
+from server.store.directory import AnchorTaken, StaleVersion, StillReferred
 
 log = logging.getLogger("lanyard.services")
 
 SLICE_S: Final = 0.008
 """How long checking changes may keep the reactor from everything else at a time."""
-TURN_S: Final = 0.01
-"""How often a request looks whether the change before it is done."""
-MAX_WAITING: Final = 16
-"""Changes that wait for their turn; each may hold thousands of records."""
 MAX_PASSWORD_MIN_CHARS: Final = 128
 """Nobody could choose a password any more."""
 _LISTING: Final = (Permission.ADMIN_PEOPLE, Permission.ADMIN_ROLES)
@@ -53,6 +52,7 @@ class Admin:
         self,
         *,
         directory: Directory,
+        turn: DirectoryTurn,
         policy: OrganisationPolicy,
         passwords: Passwords,
         audience: Audience,
@@ -65,6 +65,7 @@ class Admin:
     ) -> None:
         """``count_events``: how many events were stored since the beginning. ``software``: this program and its version."""
         self._directory = directory
+        self._turn = turn
         self._policy = policy
         self._passwords = passwords
         self._audience = audience
@@ -75,19 +76,14 @@ class Admin:
         self._count_events = count_events
         self._software = software
         self._started_ms = clock.now_ms()
-        self._is_changing = False
-        self._waiting = 0
 
     async def change_directory(
         self, caller: Caller, request: wire.ChangeDirectory
     ) -> wire.DirectoryChanged:
         """Carry out changes, all or none, one request after the other. Raises RequestRefused, naming the change and the reason."""
         self._check_administers(caller)
-        await self._take_turn()
-        try:
+        async with self._turn:
             return await self._change(caller, request)
-        finally:
-            self._is_changing = False
 
     async def get_admin_directory(
         self, caller: Caller, request: wire.GetAdminDirectory
@@ -152,22 +148,6 @@ class Admin:
             rights.check_everywhere(Permission.ADMIN_PEOPLE)
         return rights
 
-    async def _take_turn(self) -> None:
-        """Wait until no other request changes the directory: each is built on what the one before left."""
-        if self._waiting >= MAX_WAITING:
-            raise RequestRefused(
-                ErrorCode.UNAVAILABLE,
-                "Too many changes of the directory wait to be carried out; try again in a moment.",
-                retry_after_ms=1_000,
-            )
-        self._waiting += 1
-        try:
-            while self._is_changing:
-                await self._sleep(TURN_S)
-        finally:
-            self._waiting -= 1
-        self._is_changing = True
-
     async def _change(self, caller: Caller, request: wire.ChangeDirectory) -> wire.DirectoryChanged:
         base = self._directory.tree
         if request.expected_version not in (None, base.version):
@@ -190,9 +170,10 @@ class Admin:
     async def _draft(self, base: OrgTree, user: UserId, request: wire.ChangeDirectory) -> Draft:
         may_see = partial(self._directory.may_see, user)
         draft = Draft(base, user, self._policy.current.password_min_chars, may_see)
+        await look_up(self._read, draft, request.changes)
         begun = self._clock.now()
         for index, change in enumerate(request.changes):
-            with _named(index, len(request.changes), change):
+            with named(index, change, len(request.changes)):
                 draft.add(change)
             if self._clock.now() - begun > SLICE_S:
                 await self._sleep(0)
@@ -215,6 +196,8 @@ class Admin:
             raise RequestRefused(
                 ErrorCode.CONFLICT, "The directory was changed by another program meanwhile."
             ) from error
+        except StillReferred as error:
+            raise still_referred() from error
         except AnchorTaken as error:
             raise RequestRefused(ErrorCode.CONFLICT, "An anchor is another record's.") from error
         log.info(
@@ -232,11 +215,7 @@ class Admin:
     def _end_sessions(self, draft: Draft, caller: Caller) -> int:
         ended = 0
         if draft.disabled:
-            ended += self._audience.end_sessions(
-                users=draft.disabled,
-                reason=ErrorCode.ACCOUNT_DISABLED,
-                sentence="Your account was closed. If that is a mistake, ask your administrator.",
-            )
+            ended += end_sessions_of_closed(self._audience, draft.disabled)
         if draft.passwords:
             ended += self._audience.end_sessions(
                 users=draft.passwords.keys(),
@@ -258,7 +237,7 @@ class Admin:
             version=tree.version,
             people=people,
             departments=tuple(
-                _put_department(entry)
+                put_department(entry)
                 for entry in tree.departments.values()
                 if _is_near(tree, rights, entry)
             ),
@@ -268,22 +247,27 @@ class Admin:
             ),
             rules=tree.rules if rights.covers(Permission.ADMIN_ROLES, None) else (),
             after=following,
+            groups=tuple(map(put_group, tree.groups.values()))
+            if rights.covers(Permission.ADMIN_PEOPLE, None)
+            else (),
         )
 
 
 @contextmanager
-def _named(index: int, count: int, change: wire.DirectoryChange) -> Iterator[None]:
-    """Where there are several changes, say which it was that is refused."""
+def named(index: int, change: wire.DirectoryChange, count: int | None = None) -> Iterator[None]:
+    """Say which change it was that is refused, unless it is the only one. ``count``: how many there are; None: nobody knows yet."""
     try:
         yield
     except RequestRefused as error:
         if count == 1:
             raise
         who = f" ({change.login})" if isinstance(change, wire.PutPerson) else ""
-        who = f" ({change.name})" if isinstance(change, wire.PutDepartment) else who
+        if isinstance(change, wire.PutDepartment | wire.PutGroup):
+            who = f" ({change.name})"
+        of = f" of {count}" if count else ""
         raise RequestRefused(
             error.code,
-            f"Change {index + 1} of {count}{who}: {error.sentence}",
+            f"Change {index + 1}{of}{who}: {error.sentence}",
             retry_after_ms=error.retry_after_ms,
         ) from error
 
@@ -313,39 +297,10 @@ def _is_near(tree: OrgTree, rights: Rights, entry: DepartmentEntry) -> bool:
     )
 
 
-def _put_department(entry: DepartmentEntry) -> wire.PutDepartment:
-    department = entry.department
-    return wire.PutDepartment(
-        id=department.id,
-        name=department.name,
-        parent=department.parent,
-        other_name=department.other_name,
-        order=department.order,
-        has_conversation=department.conversation is not None,
-        source=entry.source,
-        anchor=entry.anchor,
-    )
-
-
 def _admin_person(entry: PersonEntry, facts: store.Facts | None) -> wire.AdminPerson:
-    person = entry.person
     facts = facts or store.Facts()
     return wire.AdminPerson(
-        person=wire.PutPerson(
-            id=person.id,
-            login=person.login,
-            name=person.name,
-            other_name=person.other_name,
-            sort_key=person.sort_key,
-            email=person.email,
-            phone=person.phone,
-            places=person.places,
-            custom=person.custom,
-            is_disabled=person.is_disabled,
-            is_bot=person.is_bot,
-            source=entry.source,
-            anchor=entry.anchor,
-        ),
+        person=put_person(entry),
         has_password=facts.has_password,
         must_change_password=facts.must_change_password,
         last_seen_ms=facts.last_seen_ms,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which record is which entry of a foreign directory: no two people, and no two departments, are the same one. Pure."""
+"""Which record is which entry of a foreign directory: no two people, departments or groups are the same one. Pure."""
 
 from protocol.errors import ErrorCode, RequestRefused
-from server.services.organisation import DepartmentEntry, OrgTree, PersonEntry
+from server.services.organisation import DepartmentEntry, GroupEntry, OrgTree, PersonEntry
 
-_Entry = PersonEntry | DepartmentEntry
+_Entry = PersonEntry | DepartmentEntry | GroupEntry
 
 
 class Anchors:
@@ -29,18 +29,25 @@ class Anchors:
                 f"The anchor {new.anchor!r} belongs to another record of {new.source!r}.",
             )
 
+    def give_up(self, entry: _Entry) -> None:
+        """The record is gone; its anchor is free."""
+        if entry.anchor and self._owners is not None:
+            self._owners.pop(_place(entry), None)
+
     def _gathered(self) -> dict[tuple[str, str, str], bytes]:
         if self._owners is None:
             entries: list[_Entry] = [*self._tree.people.values()]
             entries += self._tree.departments.values()
+            entries += self._tree.groups.values()
             self._owners = {_place(entry): _id(entry) for entry in entries if entry.anchor}
         return self._owners
 
 
 def _place(entry: _Entry) -> tuple[str, str, str]:
-    kind = "person" if isinstance(entry, PersonEntry) else "department"
-    return kind, entry.source, entry.anchor
+    return type(entry).__name__, entry.source, entry.anchor
 
 
 def _id(entry: _Entry) -> bytes:
-    return entry.person.id if isinstance(entry, PersonEntry) else entry.department.id
+    if isinstance(entry, PersonEntry):
+        return entry.person.id
+    return entry.id if isinstance(entry, GroupEntry) else entry.department.id

@@ -57,3 +57,12 @@ class Audience(Protocol):
 
         Each is told SessionEnded with the reason and closed. They count as gone when this returns.
         """
+
+
+def end_sessions_of_closed(audience: Audience, users: Collection[UserId]) -> int:
+    """End the sessions of people whose accounts were closed; how many."""
+    return audience.end_sessions(
+        users=users,
+        reason=ErrorCode.ACCOUNT_DISABLED,
+        sentence="Your account was closed. If that is a mistake, ask your administrator.",
+    )

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable
 
 from protocol.errors import ErrorCode, RequestRefused
-from protocol.ids import UserId
+from protocol.ids import ConversationId, UserId
 from protocol.messages.admin import Permission
 from protocol.messages.session import Policy
 from server.services.caller import Caller
@@ -124,6 +124,10 @@ class ChatRules:
         _check_is_text(found.event.kind)
 
     # Groups
+
+    def follows_directory(self, conversation: ConversationId) -> bool:
+        """Whether the members and the title of a group come from another directory."""
+        return conversation in self.directory.tree.groups
 
     def check_may_create_groups(self, caller: Caller) -> None:
         """Whether the caller may create groups at all."""

@@ -25,6 +25,8 @@ log = logging.getLogger("lanyard.services")
 
 SERVER_KEY: Final = 0
 """The sender of events that nobody asked for."""
+MANY: Final = 100
+"""From so many changed people on, every department is looked at instead of every person."""
 RETRY_S: Final = 30.0
 """After the store could not take a change of members."""
 
@@ -73,7 +75,7 @@ class DepartmentRooms:
 
     def directory_changed(self, change: Change) -> None:
         """The directory has changed: see who comes and goes."""
-        if change.departments_changed:
+        if change.departments_changed or len(change.people_changed) >= MANY:
             self._due.update(self._all())
         else:
             for user in change.people_changed:

@@ -27,6 +27,8 @@ from server.services.organisation import (
 from server.services.passwords import check_new_password
 from server.services.people import Change
 from server.services.permissions import Rights
+from server.services.records import person_of, seats_of
+from server.services.source_changes import SourceChanges
 
 MAX_PASSWORDS_PER_REQUEST: Final = 500
 """Each costs some 30 ms of hashing; the answer must come before the client gives up (REQUEST_TIMEOUT_S)."""
@@ -58,30 +60,23 @@ class Draft:
         self.roles: set[RoleId] = set()
         """Created, changed or removed."""
         self.rules_changed = False
-        self._rights = Rights(self.tree, user)
+        self.rights = self._rights = Rights(self.tree, user)
         self._password_min_chars = password_min_chars
         self._may_see = may_see
         self._anchors = Anchors(self.tree)
-        self._ways: Mapping[type[Any], Callable[[Any], bool | None]] = {
-            wire.PutDepartment: self._put_department,
-            wire.RemoveDepartment: self._remove_department,
-            wire.PutPerson: self._put_person,
-            wire.SetPassword: self._set_password,
-            wire.PutRole: self._put_role,
-            wire.RemoveRole: self._remove_role,
-            wire.GrantRole: self._grant_role,
-            wire.RevokeRole: self._revoke_role,
-            wire.SetVisibility: self._set_visibility,
-        }
+        self.source = SourceChanges(self.tree, self.rights, self._anchors, self.people)
+        self.groups = self.source.groups
 
     @property
     def is_news(self) -> bool:
         """Whether anything besides passwords changed: then the directory's version rises."""
-        return bool(self.people or self.departments or self.roles or self.rules_changed)
+        return bool(
+            self.people or self.departments or self.roles or self.rules_changed or self.groups
+        )
 
     def add(self, change: wire.DirectoryChange) -> None:
         """Carry out one more change. Raises RequestRefused; the draft is of no use after that."""
-        is_new = self._ways[type(change)](change)
+        is_new = _WAYS[type(change)](self, change)
         if is_new is None:
             self.unchanged += 1
         elif is_new:
@@ -97,6 +92,7 @@ class Draft:
             people_disabled=frozenset(self.disabled),
             departments_changed=frozenset(self.departments),
             rules_changed=self.rules_changed or bool(self.roles),
+            groups_changed=frozenset(self.groups),
         )
 
     # Each of these carries out one kind of change and says: True created, False changed, None nothing to do.
@@ -128,7 +124,7 @@ class Draft:
         self._anchors.claim(entry, old)
         tree.put_department(entry)
         if is_moved:
-            self._everyones_view_changes()
+            self.everyones_view_changes()
         self.departments.add(change.id)
         return old is None
 
@@ -149,18 +145,21 @@ class Draft:
             raise _conflict(f"A visibility rule names {name}.")
         self._drop_grants(lambda grant: grant.department == change.id)
         tree.remove_department(change.id)
-        self._everyones_view_changes()
+        self._anchors.give_up(old)
+        self.everyones_view_changes()
         self.departments.add(change.id)
         return False
 
     def _put_person(self, change: wire.PutPerson) -> bool | None:
         tree = self.tree
         old = tree.people.get(change.id)
-        if old is not None and not self._knows(old.person):
+        was_removed = old is None and change.id in self.base.people
+        if was_removed or (old is not None and not self._knows(old.person)):
             raise _conflict("The id is another record's; make a new one.")
-        person = _person_of(change)
+        person = person_of(change, old)
         is_reanchored = old is not None and (
-            (old.source, old.anchor) != (change.source, change.anchor)
+            (old.source, old.anchor, old.is_closed_here, old.is_off_at_source)
+            != (change.source, change.anchor, change.is_disabled, change.is_off_at_source)
         )
         self._rights.check_person(old.person if old else None, person, is_reanchored=is_reanchored)
         self._check_places(change.places)
@@ -168,7 +167,9 @@ class Draft:
             return None
         check_name(change.name)
         self._check_login(change)
-        is_moved = old is None or _seats_of(old.person) != _seats_of(person)
+        if change.manager is not None and (old is None or old.person.manager != change.manager):
+            self._person(change.manager)
+        is_moved = old is None or seats_of(old.person) != seats_of(person)
         entry = PersonEntry(
             key=old.key if old else tree.next_key,
             person=person,
@@ -177,6 +178,9 @@ class Draft:
             version=tree.version,
             moved=tree.version if is_moved or old is None else old.moved,
             created=old.created if old else tree.version,
+            portrait=old.portrait if old else b"",
+            is_closed_here=change.is_disabled,
+            is_off_at_source=change.is_off_at_source,
         )
         self._anchors.claim(entry, old)
         is_closed = old is not None and person.is_disabled and not old.person.is_disabled
@@ -228,7 +232,7 @@ class Draft:
         tree.put_role(role)
         if was_governed:
             self._check_governed()
-        self._everyones_view_changes()
+        self.everyones_view_changes()
         self.roles.add(role.id)
         return old is None
 
@@ -247,27 +251,31 @@ class Draft:
         tree.remove_role(change.id)
         if was_governed:
             self._check_governed()
-        self._everyones_view_changes()
+        self.everyones_view_changes()
         self.roles.add(change.id)
         return False
 
     def _grant_role(self, change: wire.GrantRole) -> bool | None:
         grant = change.grant
         self._check_grant(grant)
-        if grant in self.tree.grants.get(grant.user, ()):
-            return None
+        held = self.tree.held_grant(grant)
+        if held is not None:
+            if grant.source or not held.source:
+                return None
+            self.tree.remove_grant(held)  # what a source gave becomes one given by hand
         self.tree.add_grant(grant)
-        self._touch(grant.user)
-        return True
+        self.touch(grant.user)
+        return held is None
 
     def _revoke_role(self, change: wire.RevokeRole) -> bool | None:
         grant = change.grant
         self._check_grant(grant)
-        if grant not in self.tree.grants.get(grant.user, ()):
+        held = self.tree.held_grant(grant)
+        if held is None or (grant.source and grant.source != held.source):
             return None
         had_all = permissions.has_all_permissions(self.tree, grant.user)
-        self.tree.remove_grant(grant)
-        self._touch(grant.user)
+        self.tree.remove_grant(held)
+        self.touch(grant.user)
         if had_all:
             self._check_governed()
         return False
@@ -293,6 +301,18 @@ class Draft:
         tree.rules_version = tree.version
         self.rules_changed = True
         return False
+
+    def _put_photo(self, change: wire.PutPhoto) -> bool | None:
+        return self.source.put_photo(change, self._person(change.user))
+
+    def _remove_person(self, change: wire.RemovePerson) -> bool:
+        return self.source.remove_person(change, self._person(change.id))
+
+    def _put_group(self, change: wire.PutGroup) -> bool | None:
+        return self.source.put_group(change)
+
+    def _remove_group(self, change: wire.RemoveGroup) -> bool:
+        return self.source.remove_group(change)
 
     # Checks and consequences that several kinds share
 
@@ -357,41 +377,20 @@ class Draft:
         for grants in list(self.tree.grants.values()):
             for grant in filter(is_void, grants):
                 self.tree.remove_grant(grant)
-                self._touch(grant.user)
+                self.touch(grant.user)
 
-    def _touch(self, user: UserId) -> None:
+    def touch(self, user: UserId) -> None:
         """The person's roles changed, and with them who sees the person and whom the person sees."""
         version = self.tree.version
         entry = self.tree.people[user]
         self.tree.people[user] = msgspec.structs.replace(entry, version=version, moved=version)
         self.people.add(user)
 
-    def _everyones_view_changes(self) -> None:
+    def everyones_view_changes(self) -> None:
         """With visibility rules, a change of the tree or of a role may hide or show anybody."""
         if self.tree.rules:
             self.tree.rules_version = self.tree.version
             self.rules_changed = True
-
-
-def _person_of(change: wire.PutPerson) -> Person:
-    return Person(
-        id=change.id,
-        login=change.login,
-        name=change.name,
-        other_name=change.other_name,
-        sort_key=change.sort_key,
-        email=change.email,
-        phone=change.phone,
-        places=change.places,
-        custom=change.custom,
-        is_disabled=change.is_disabled,
-        is_bot=change.is_bot,
-    )
-
-
-def _seats_of(person: Person) -> set[DepartmentId]:
-    """Where the person sits: what decides, with roles, whom they see and who sees them."""
-    return {place.department for place in person.places}
 
 
 def _not_found(what: str, id: bytes) -> RequestRefused:
@@ -404,3 +403,10 @@ def _conflict(sentence: str) -> RequestRefused:
 
 def _invalid(sentence: str) -> RequestRefused:
     return RequestRefused(ErrorCode.INVALID, sentence)
+
+
+_WAYS: Final[Mapping[type[Any], Callable[[Draft, Any], bool | None]]] = {
+    kind: getattr(Draft, f"_{kind.__struct_config__.tag}")
+    for kind in wire.DirectoryChange.__args__
+}
+"""The method for each kind of change bears the kind's name."""

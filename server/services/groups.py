@@ -185,6 +185,11 @@ class Groups:
         member = self._rules.member(conversation, user)
         if not conversation.is_group:
             raise _refused(ErrorCode.FORBIDDEN, "Only a group is changed by its members.")
+        if self._rules.follows_directory(conversation.id):
+            raise _refused(
+                ErrorCode.FORBIDDEN,
+                "This group follows the organisation's directory; who belongs to it is decided there.",
+            )
         return member
 
     def _invited(self, user: UserId, members: Sequence[UserId]) -> list[UserId]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from protocol.ids import DepartmentId, RoleId, UserId
+from protocol.ids import ConversationId, DepartmentId, RoleId, UserId
 from protocol.messages.admin import Permission, Role, RoleGrant, VisibilityRule
 from protocol.messages.people import Department, Person
 
@@ -41,6 +41,12 @@ class PersonEntry(Struct, gc=False):
     moved: int = 0
     """The version that last changed who may see the person: places or roles."""
     created: int = 0
+    portrait: bytes = b""
+    """Under which digest the store keeps the photo."""
+    is_closed_here: bool = False
+    """An administrator closed the account."""
+    is_off_at_source: bool = False
+    """The directory that the person comes from did. With either, ``person.is_disabled``."""
     names: str = ""
     """Words by which the search finds the person, once it has looked (search_people.py)."""
     details: str = ""
@@ -55,6 +61,24 @@ class DepartmentEntry(Struct, frozen=True, gc=False):
     version: int = 0
 
 
+class GroupEntry(Struct, frozen=True, gc=False):
+    """A group whose members follow another directory."""
+
+    id: ConversationId
+    name: str
+    members: frozenset[UserId]
+    source: str = ""
+    anchor: str = ""
+    version: int = 0
+
+
+class GonePerson(Struct, frozen=True, gc=False):
+    """When somebody was removed, and when they had come."""
+
+    version: int
+    created: int
+
+
 class OrgTree:
     """One state of the organisation."""
 
@@ -67,6 +91,8 @@ class OrgTree:
         """Removed departments, with the version that removed them."""
         self.people: dict[UserId, PersonEntry] = {}
         """In the order of their keys."""
+        self.gone_people: dict[UserId, GonePerson] = {}
+        self.groups: dict[ConversationId, GroupEntry] = {}
         self.ids: dict[int, UserId] = {}
         """People by key."""
         self.roles: dict[RoleId, Role] = {}
@@ -88,6 +114,8 @@ class OrgTree:
         other.departments = self.departments.copy()
         other.gone_departments = self.gone_departments.copy()
         other.people = self.people.copy()
+        other.gone_people = self.gone_people.copy()
+        other.groups = self.groups.copy()
         other.ids = self.ids.copy()
         other.roles = self.roles.copy()
         other.everyones_roles = self.everyones_roles
@@ -159,6 +187,13 @@ class OrgTree:
         for grant in self.grants.get(user, ()):
             yield self.roles[grant.role], grant.department
 
+    def held_grant(self, grant: RoleGrant) -> RoleGrant | None:
+        """The person's grant of the same role over the same department, whoever gave it."""
+        for held in self.grants.get(grant.user, ()):
+            if (held.role, held.department) == (grant.role, grant.department):
+                return held
+        return None
+
     # Changes, on a copy only. What is put must fit the rest; changes.py sees to that.
 
     def put_department(self, entry: DepartmentEntry) -> None:
@@ -190,6 +225,7 @@ class OrgTree:
         if old is None:
             self.ids[entry.key] = person.id
             self.next_key = entry.key + 1
+            self.gone_people.pop(person.id, None)
         else:
             del self._logins[fold_login(old.person.login)]
         self.people[person.id] = entry
@@ -200,6 +236,15 @@ class OrgTree:
             self._seats(department).discard(person.id)
         for department in after - before:
             self._seats(department).add(person.id)
+
+    def remove_person(self, user: UserId) -> None:
+        """Take out a person to whom nothing refers."""
+        entry = self.people.pop(user)
+        del self.ids[entry.key]
+        del self._logins[fold_login(entry.person.login)]
+        for place in entry.person.places:
+            self._seats(place.department).discard(user)
+        self.gone_people[user] = GonePerson(self.version, entry.created)
 
     def put_role(self, role: Role) -> None:
         """Add or replace a role."""

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from protocol.ids import DepartmentId, UserId
+from protocol.ids import ConversationId, DepartmentId, UserId
 from protocol.messages import people as wire
 from protocol.messages.admin import Permission
 from protocol.prepared import PreparedReply, prepare
@@ -38,6 +38,8 @@ class Change(Struct, frozen=True):
     people_disabled: frozenset[UserId] = frozenset()
     departments_changed: frozenset[DepartmentId] = frozenset()
     """Created, changed or removed."""
+    groups_changed: frozenset[ConversationId] = frozenset()
+    """Groups that follow a directory: created, changed or removed."""
     rules_changed: bool = False
     """What people may see or do may be different for everybody."""
 
@@ -246,11 +248,16 @@ class Directory:
         tree, visibility = self.tree, self.visibility
         people, gone = [], []
         for user in self._log.people_since(since):
-            entry = tree.people[user]
+            entry = tree.people.get(user)
+            if entry is None:
+                continue  # removed; see below
             if user == viewer or visibility.sees(view, entry):
                 people.append(visibility.as_seen(view, entry.person))
             elif entry.moved > since >= entry.created:
                 # Only who may have been visible before is worth a word; the others stay unknown.
+                gone.append(user)
+        for user, removed in tree.gone_people.items():
+            if removed.version > since >= removed.created:
                 gone.append(user)
         hidden = visibility.hidden_departments(view)
         departments = tuple(

@@ -214,6 +214,7 @@ def _without_places(person: Person) -> tuple[object, ...]:
         person.custom,
         person.is_disabled,
         person.is_bot,
+        person.manager,
     )
 
 

@@ -8,6 +8,7 @@ are among. The rules that hold between two people are the common bits; the lowes
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from protocol.ids import DepartmentId, RoleId, UserId
@@ -140,24 +141,15 @@ class Visibility:
         return hidden
 
     def as_seen(self, view: View, person: Person) -> Person:
-        """A visible person without the places in departments that the viewer may not know of."""
+        """A visible person without the places in departments, and the manager, that the viewer may not know of."""
         hidden = self.hidden_departments(view)
+        manager = self._tree.people.get(person.manager) if person.manager else None
+        if manager is not None and not self.hides_nobody and not self.sees(view, manager):
+            person = msgspec.structs.replace(person, manager=None)
         if not hidden or not any(place.department in hidden for place in person.places):
             return person
         places = tuple(place for place in person.places if place.department not in hidden)
-        return Person(
-            id=person.id,
-            login=person.login,
-            name=person.name,
-            other_name=person.other_name,
-            sort_key=person.sort_key,
-            email=person.email,
-            phone=person.phone,
-            places=places,
-            custom=person.custom,
-            is_disabled=person.is_disabled,
-            is_bot=person.is_bot,
-        )
+        return msgspec.structs.replace(person, places=places)
 
     def _make_view(self, viewer: UserId) -> View:
         tree = self._tree

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct
 
 from protocol.errors import ErrorCode, RequestRefused
-from protocol.messages import admin, chat, people, session
+from protocol.messages import admin, chat, people, session, sync
 from protocol.messages.kinds import Message, Note, Reply, Request
 from server.services.admin import Admin
 from server.services.auth import Auth
@@ -20,8 +20,11 @@ from server.services.groups import Groups
 from server.services.history import Histories
 from server.services.messages import Messages
 from server.services.people import Directory
+from server.services.portraits import Portraits
 from server.services.presence import Presence
 from server.services.receipts import ReceiptBook
+from server.services.sync_history import SyncHistory
+from server.services.sync_runs import SyncRuns
 from server.services.typists import Typists
 from server.sessions.lanes import Lanes
 
@@ -58,8 +61,11 @@ class Services(Struct, frozen=True):
     groups: Groups
     histories: Histories
     messages: Messages
+    portraits: Portraits
     presence: Presence
     receipts: ReceiptBook
+    sync_history: SyncHistory
+    sync_runs: SyncRuns
     typists: Typists
 
 
@@ -88,6 +94,7 @@ class Dispatch:
             chat.ChangeGroup: s.groups.change_group,
             people.GetDirectory: s.directory.get_prepared_directory,
             people.FindPeople: s.directory.find_people,
+            people.GetPhoto: s.portraits.get_photo,
             people.WatchPresence: s.presence.watch,
             people.SetPresence: s.presence.set_presence,
             session.ChangePassword: s.auth.change_password,
@@ -99,6 +106,13 @@ class Dispatch:
             admin.GetAdminDirectory: s.admin.get_admin_directory,
             admin.GetServerStatus: s.admin.get_server_status,
             admin.SetPolicy: s.admin.set_policy,
+            sync.BeginRun: s.sync_runs.begin_run,
+            sync.AddToRun: s.sync_runs.add_to_run,
+            sync.CommitRun: s.sync_runs.commit_run,
+            sync.AbandonRun: s.sync_runs.abandon_run,
+            sync.ListRuns: s.sync_history.list_runs,
+            sync.GetMarks: s.sync_history.get_marks,
+            sync.UndoRun: s.sync_history.undo_run,
         }
         self._notes: dict[type[Message], Call] = {
             chat.Cursors: s.receipts.take,

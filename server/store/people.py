@@ -9,7 +9,13 @@ import msgspec
 from msgspec import Struct
 from peewee import Database
 
-from protocol.ids import DepartmentId, department_conversation_id
+from protocol.ids import (
+    ID_BYTES,
+    ConversationId,
+    DepartmentId,
+    UserId,
+    department_conversation_id,
+)
 from protocol.messages.admin import Effect, Role, RoleGrant, VisibilityRule
 from protocol.messages.people import Department, Person, Place
 from server.store import meta
@@ -28,6 +34,20 @@ class PersonRow(Struct, frozen=True, gc=False):
     version: int
     moved: int
     created: int
+    portrait: bytes = b""
+    is_closed_here: bool = False
+    is_off_at_source: bool = False
+
+
+class GroupRow(Struct, frozen=True, gc=False):
+    """A group whose members follow another directory."""
+
+    id: ConversationId
+    name: str
+    members: tuple[UserId, ...]
+    source: str
+    anchor: str
+    version: int
 
 
 class DepartmentRow(Struct, frozen=True, gc=False):
@@ -48,6 +68,9 @@ class StoredDirectory(Struct, frozen=True):
     gone_departments: dict[DepartmentId, int]
     people: list[PersonRow]
     """In the order of their keys."""
+    gone_people: dict[UserId, tuple[int, int]]
+    """With the versions that removed and that created them."""
+    groups: list[GroupRow]
     roles: list[Role]
     grants: list[RoleGrant]
     rules: tuple[VisibilityRule, ...]
@@ -69,6 +92,18 @@ def load(db: Database) -> StoredDirectory:
         departments=_load_departments(db),
         gone_departments=dict(db.execute_sql("SELECT id, version FROM removed_department")),
         people=_load_people(db),
+        gone_people={
+            id: (version, created)
+            for id, version, created in db.execute_sql(
+                "SELECT id, version, created FROM removed_person"
+            )
+        },
+        groups=[
+            GroupRow(id, name, _split(members), source, anchor, version)
+            for id, name, members, source, anchor, version in db.execute_sql(
+                "SELECT id, name, members, source, anchor, version FROM followed_group"
+            )
+        ],
         roles=[
             Role(bytes(id), name, tuple(permissions.split()), bool(is_for_everyone))
             for id, name, permissions, is_for_everyone in db.execute_sql(
@@ -76,9 +111,9 @@ def load(db: Database) -> StoredDirectory:
             )
         ],
         grants=[
-            RoleGrant(bytes(user), bytes(role), bytes(department) or None)
-            for user, role, department in db.execute_sql(
-                "SELECT person.id, role, department FROM role_grant"
+            RoleGrant(bytes(user), bytes(role), bytes(department) or None, source)
+            for user, role, department, source in db.execute_sql(
+                "SELECT person.id, role, department, role_grant.source FROM role_grant"
                 " JOIN person ON person.key = role_grant.person"
             )
         ],
@@ -162,7 +197,8 @@ def _load_people(db: Database) -> list[PersonRow]:
     no_fields: dict[str, str] = {}
     rows = db.execute_sql(
         "SELECT key, id, login, name, other_name, sort_key, email, phone, custom, is_disabled, is_bot,"
-        " source, anchor, version, moved, created FROM person ORDER BY key"
+        " source, anchor, version, moved, created, manager, is_off_at_source, photo, portrait"
+        " FROM person ORDER BY key"
     )
     return [
         PersonRow(
@@ -177,11 +213,23 @@ def _load_people(db: Database) -> list[PersonRow]:
                 phone=row[7],
                 places=places.pop(row[0], ()),
                 custom=no_fields if row[8] == "{}" else msgspec.json.decode(row[8]),
-                is_disabled=bool(row[9]),
+                is_disabled=bool(row[9] or row[17]),
                 is_bot=bool(row[10]),
+                manager=row[16],
+                photo=row[18],
             ),
             shared.setdefault(row[11], row[11]),
-            *row[12:],
+            row[12],
+            row[13],
+            row[14],
+            row[15],
+            row[19],
+            bool(row[9]),
+            bool(row[17]),
         )
         for row in rows
     ]
+
+
+def _split(members: bytes) -> tuple[UserId, ...]:
+    return tuple(members[at : at + ID_BYTES] for at in range(0, len(members), ID_BYTES))

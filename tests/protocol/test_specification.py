@@ -16,7 +16,7 @@ from protocol.codec import CLIENT_KINDS, REPLIES, SERVER_KINDS
 from protocol.errors import TRANSIENT_CODES, ErrorCode
 from protocol.frames import FrameReader, pack_frame
 from protocol.ids import department_conversation_id, direct_conversation_id, parse_id
-from protocol.messages import admin, chat, content, people, session
+from protocol.messages import admin, chat, content, people, session, sync
 from protocol.messages.kinds import Note, Push, Reply, Request
 from protocol.states import State, Step, steps_from
 from protocol.version import DEFAULT_PORT, Capability
@@ -33,6 +33,7 @@ ENUMS = (
     people.PresenceState,
     admin.Permission,
     admin.Effect,
+    sync.RunKind,
 )
 DIRECTIONS = {(True, True): "both directions", (True, False): "client to server"}
 
@@ -48,7 +49,7 @@ def _records() -> dict[str, type[msgspec.Struct]]:
     """Everything of the message modules that is part of a message."""
     return {
         name: kind
-        for module in (session, people, content, chat, admin)
+        for module in (session, people, content, chat, admin, sync)
         for name, kind in vars(module).items()
         if isinstance(kind, type)
         and issubclass(kind, msgspec.Struct)

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server import config_file
-from server.config import Config, ListenSection, LogLevel, OrganisationSection, sections
+from server.config import (
+    Config,
+    LdapSection,
+    ListenSection,
+    LogLevel,
+    OrganisationSection,
+    sections,
+)
 from server.config import differences as differing
 from server.failures import ConfigInvalid, Exit, Failure
 
@@ -49,9 +56,23 @@ def test_any_value_survives_the_file(name: str, names: list[str], port: int, on:
     assert config_file.parse(config_file.render(config)) == config
 
 
+def test_directories_have_sections_of_their_own() -> None:
+    config = Config(ldap={"corp": LdapSection(every_minutes=15), "lab": LdapSection("lab.toml")})
+    assert config_file.parse(config_file.render(config)) == config
+    changed = differing(Config(), config)
+    assert all(change.option.needs_restart for change in changed)
+    assert "ldap.corp.every_minutes" in {change.option.full_name for change in changed}
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            "[ldap.corp]\nfiel = 'x'",
+            "line 2: there is no option ldap.corp.fiel. Did you mean file?",
+        ),
+        ("[ldap]\nfile = 'x'", "ldap.file is a section"),
+        ("[ldap.corp]\nevery_minutes = -1", "ldap"),
         ("[listen]\n\nprot = 7", "line 3: there is no option listen.prot. Did you mean port?"),
         ("[listne]", r"line 1: there is no section \[listne\]. Did you mean listen?"),
         ("port = 7370", "line 1: port stands in no section"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""People, departments, roles, visibility, devices and settings, as in migrations/0001_people.sql."""
+"""People, departments, groups, roles, visibility, devices and settings, as in migrations/0001_people.sql and 0003_sync.sql."""
 
 from peewee import (
     BlobField,
@@ -64,6 +64,35 @@ class Person(Model):
     version = IntegerField()
     moved = IntegerField()
     created = IntegerField()
+    manager = BlobField(null=True)
+    is_off_at_source = BooleanField(default=False)
+    photo = BlobField(default=b"")
+    portrait = BlobField(default=b"")
+
+
+class RemovedPerson(Model):
+    """A person who was taken out, with the versions that removed and that had created them."""
+
+    id = BlobField(primary_key=True)
+    version = IntegerField()
+    created = IntegerField()
+
+    class Meta:
+        table_name = "removed_person"
+
+
+class FollowedGroup(Model):
+    """A group whose members follow another directory."""
+
+    id = BlobField(primary_key=True)
+    name = TextField()
+    members = BlobField()
+    source = TextField(default="")
+    anchor = TextField(default="")
+    version = IntegerField()
+
+    class Meta:
+        table_name = "followed_group"
 
 
 class Place(Model):
@@ -95,6 +124,7 @@ class RoleGrant(Model):
     person = IntegerField()
     role = BlobField()
     department = BlobField(default=b"")
+    source = TextField(default="")
 
     class Meta:
         table_name = "role_grant"

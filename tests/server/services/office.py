@@ -16,6 +16,7 @@ from protocol.codec import decode_from_server
 from protocol.errors import ErrorCode
 from protocol.ids import DeviceId, SessionId, UserId
 from protocol.messages import admin as wire
+from protocol.messages import sync
 from protocol.messages.kinds import Message, Push
 from protocol.messages.people import Place
 from protocol.messages.session import DeviceInfo, Policy
@@ -25,14 +26,21 @@ from server.services.admin import Admin
 from server.services.auth import Auth, Verifier
 from server.services.caller import OPERATOR, Caller
 from server.services.devices import Devices
+from server.services.directory_turn import DirectoryTurn
 from server.services.organisation import ADMINISTRATOR
 from server.services.passwords import Cost, Passwords
 from server.services.people import Directory
 from server.services.policy import OrganisationPolicy
+from server.services.portraits import Portraits
 from server.services.presence import Presence
+from server.services.run_log import RunLog
 from server.services.sightings import Sightings
+from server.services.sync_history import SyncHistory
+from server.services.sync_runs import Services as SyncServices
+from server.services.sync_runs import SyncRuns
 from server.services.throttle import Throttle
 from server.store import people as people_store
+from server.store.errors import StoreUnavailable
 from server.store.migrate import migrate
 
 T = TypeVar("T")
@@ -188,6 +196,7 @@ class Office:
         )
         self.audience = Recorder()
         self.writes = 0
+        self.writes_left: int | None = None
         self.failure: Exception | None = None
         """What the writer meets until it is None again."""
         self.tasks: list[asyncio.Task[None]] = []
@@ -225,8 +234,10 @@ class Office:
             run=self.run,
             spawn=self.spawn,
         )
+        self.turn = DirectoryTurn(asyncio.sleep)
         self.admin = Admin(
             directory=self.directory,
+            turn=self.turn,
             policy=self.policy,
             passwords=self.passwords,
             audience=self.audience,
@@ -237,6 +248,27 @@ class Office:
             count_events=lambda: 7,
             software="Lanyard test",
         )
+        self.run_log = RunLog(
+            self.directory,
+            self.audience,
+            self.clock,
+            self.read,
+            self.run,
+            asyncio.sleep,
+            self.spawn,
+        )
+        services = SyncServices(
+            self.directory,
+            self.turn,
+            self.run_log,
+            self.clock,
+            self.read,
+            self.run,
+            asyncio.sleep,
+        )
+        self.sync_runs = SyncRuns(services)
+        self.sync_history = SyncHistory(services)
+        self.portraits = Portraits(self.directory, self.read)
 
     def close(self) -> None:
         self.db.close()
@@ -248,10 +280,20 @@ class Office:
     async def run(self, function: Callable[[Any, *Ts], T], /, *arguments: *Ts) -> T:
         await asyncio.sleep(0)
         self.writes += 1
+        if self.writes_left is not None:
+            if not self.writes_left:
+                raise StoreUnavailable("The power went out.")
+            self.writes_left -= 1
         if self.failure is not None:
             raise self.failure
         with self.db.atomic():
             return function(self.db, *arguments)
+
+    def crash_after(self, writes: int | None) -> None:
+        """After so many more writes none gets through; None: all do again."""
+        self.writes_left = writes
+        if writes is not None:
+            self.run_log.close()  # nobody waits for the disk
 
     async def run_in_thread(self, function: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
         await asyncio.sleep(0)
@@ -270,6 +312,27 @@ class Office:
     ) -> wire.DirectoryChanged:
         """Change the directory."""
         return await self.admin.change_directory(by, wire.ChangeDirectory(changes, **fields))
+
+    async def apply(
+        self,
+        *changes: wire.DirectoryChange,
+        by: Caller = operator,
+        source: str = "ldap",
+        **fields: Any,
+    ) -> sync.RunCommitted:
+        """Change the directory in one run."""
+        begin = sync.BeginRun(source, self.directory.version, **fields)
+        run = self.sync_runs.begin_run(by, begin).run
+        await self.sync_runs.add_to_run(by, sync.AddToRun(run, 0, changes))
+        done = await self.sync_runs.commit_run(by, sync.CommitRun(run))
+        await self.settle()
+        return done
+
+    async def undo(self, run: bytes, by: Caller = operator, **fields: bool) -> sync.RunUndone:
+        """Take a run back."""
+        undone = await self.sync_history.undo_run(by, sync.UndoRun(run, **fields))
+        await self.settle()
+        return undone
 
     async def furnish(self) -> None:
         """A company of two divisions with a team each, an administrator, a boss and staff."""

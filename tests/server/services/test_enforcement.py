@@ -25,7 +25,7 @@ from protocol.codec import (
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.frames import HEADER_BYTES, pack_frame
 from protocol.ids import department_conversation_id, direct_conversation_id, format_id
-from protocol.messages import admin, chat, people, session
+from protocol.messages import admin, chat, people, session, sync
 from protocol.messages.admin import Effect, Permission, Role, RoleGrant, VisibilityRule
 from protocol.messages.content import (
     Edit,
@@ -132,6 +132,11 @@ def _directory_changes(own: Own, t: Things) -> Iterable[Asked]:
         admin.RevokeRole(grant),
         admin.GrantRole(RoleGrant(own.friend, ADMINISTRATOR, t.department)),
         admin.SetVisibility((VisibilityRule(targets=t.department, effect=Effect.HIDE),)),
+        admin.PutPhoto(t.person, b"digest", b"\xff\xd8\xff"),
+        admin.RemovePerson(t.person),
+        admin.PutGroup(own.new_id(), "Mine", (own.friend, t.person)),
+        admin.PutGroup(t.conversation, "Mine", (own.friend,)),
+        admin.RemoveGroup(t.conversation),
     ):
         yield admin.ChangeDirectory((change,))
         yield admin.ChangeDirectory((change,), is_trial=True)
@@ -162,6 +167,7 @@ CASES: Mapping[type[Asked], Callable[[Own, Things], Iterable[Asked]]] = {
         people.FindPeople(t.text),
         people.FindPeople("e", t.department),
     ],
+    people.GetPhoto: lambda own, t: [people.GetPhoto(t.person)],
     people.WatchPresence: lambda own, t: [
         people.WatchPresence((t.person,)),
         people.WatchPresence((), (t.department,)),
@@ -185,6 +191,13 @@ ABOUT_NOTHING: tuple[Asked, ...] = (
     session.EnrollDevice(b"request"),
     session.SignOut(),
     admin.GetServerStatus(),
+    sync.BeginRun("ldap", 1),
+    sync.AddToRun(bytes(16), 0, ()),
+    sync.CommitRun(bytes(16)),
+    sync.AbandonRun(bytes(16)),
+    sync.ListRuns(),
+    sync.GetMarks("ldap"),
+    sync.UndoRun(bytes(16)),
     admin.SetPolicy(Policy(has_read_receipts=False)),
 )
 """One of each kind that names nobody and nothing."""

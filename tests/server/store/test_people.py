@@ -49,7 +49,16 @@ def person(
     key: int, login: str, *, anchor: str = "", version: int = 2, **fields: object
 ) -> PersonRow:
     record = Person(id=bytes([key]) * 16, login=login, name=login.title(), **fields)  # type: ignore[arg-type]
-    return PersonRow(key, record, "ldap" if anchor else "", anchor, version, version, version)
+    return PersonRow(
+        key,
+        record,
+        "ldap" if anchor else "",
+        anchor,
+        version,
+        version,
+        version,
+        is_closed_here=record.is_disabled,
+    )
 
 
 def saving(version: int, **parts: object) -> Saving:
