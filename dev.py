@@ -76,7 +76,8 @@ def apt_get(*arguments: str) -> bool:
     """Run apt-get; what it prints is shown only when it fails."""
     done = subprocess.run(
         ["apt-get", "-qq", *arguments],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        # RUNLEVEL: daemons that tests start for themselves shall not run for the machine.
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

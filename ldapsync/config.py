@@ -152,7 +152,9 @@ class Guards(Section, frozen=True):
     remove_department: Annotated[Limit, Meta(description="Departments that go.")] = Limit(2, 5.0)
     remove_group: Annotated[Limit, Meta(description="Groups that go.")] = Limit(2, 5.0)
     remove_member: Annotated[Limit, Meta(description="Memberships that end.")] = Limit(50, 20.0)
-    grant_role: Annotated[Limit, Meta(description="Roles with rights of administrators that are given.")] = Limit(0, 0.0)
+    grant_role: Annotated[
+        Limit, Meta(description="Roles with rights of administrators that are given.")
+    ] = Limit(0, 0.0)
     set_aside: Annotated[Limit, Meta(description="Entries that can't be taken.")] = Limit(20, 2.0)
 
 

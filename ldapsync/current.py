@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The directory as the server has it: the other half of what a plan compares. How it is fetched, and what is asked of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct, structs
 
 from ldapsync.failures import SyncError
+from ldapsync.wanted import Anchor, Wanted, WantedPerson
 from protocol.ids import DepartmentId, RoleId, UserId
-from protocol.limits import MAX_ADMIN_PAGE
 from protocol.messages.admin import (
     AdminDirectory,
     DirectoryChange,
@@ -27,6 +27,8 @@ from protocol.messages.admin import (
 )
 from protocol.messages.sync import GetMarks
 
+PAGE: Final = 2_000
+"""People in one answer: more take memory, and the server's time at one go."""
 MAX_ATTEMPTS: Final = 10
 """Somebody may change the directory while it is read in pages; then it is read again."""
 SCOPE: Final = "scope"
@@ -114,10 +116,13 @@ class Current(Struct):
         return "/".join(reversed(names))
 
 
-def fetch(ask: Callable[[Any], Any], source: str) -> Current:
-    """Read the whole directory in pages that are of one version. Raises MovesTooFast, and what ``ask`` raises."""
+def fetch(ask: Callable[[Any], Any], source: str, wanted: Wanted | None = None) -> Current:
+    """Read the whole directory in pages that are of one version. What is as in ``wanted`` is kept in memory once.
+
+    Raises MovesTooFast, and what ``ask`` raises."""
+    entries = wanted.people if wanted is not None else {}
     for _ in range(MAX_ATTEMPTS):
-        found = _fetch_once(ask)
+        found = _fetch_once(ask, source, entries)
         if found is not None:
             found.marks = dict(ask(GetMarks(source)).marks)
             return found
@@ -126,8 +131,11 @@ def fetch(ask: Callable[[Any], Any], source: str) -> Current:
     )
 
 
-def _fetch_once(ask: Callable[[Any], Any]) -> Current | None:
-    page: AdminDirectory = ask(GetAdminDirectory(None, MAX_ADMIN_PAGE))
+def _fetch_once(
+    ask: Callable[[Any], Any], source: str, entries: Mapping[Anchor, WantedPerson]
+) -> Current | None:
+    page: AdminDirectory = ask(GetAdminDirectory(None, PAGE))
+    titles: dict[str, str] = {}
     found = Current(
         version=page.version,
         departments={one.id: one for one in page.departments},
@@ -138,11 +146,43 @@ def _fetch_once(ask: Callable[[Any], Any]) -> Current | None:
     grants = set(page.grants)
     while True:
         for one in page.people:
-            found.people[one.person.id] = one.person
+            person = one.person
+            if person.source == source and (entry := entries.get(person.anchor)) is not None:
+                person = _sharing(person, entry, found.departments, titles)
+            found.people[person.id] = person
         if page.after is None:
             found.grants = frozenset(grants)
             return found
-        page = ask(GetAdminDirectory(page.after, MAX_ADMIN_PAGE))
+        page = ask(GetAdminDirectory(page.after, PAGE))
         if page.version != found.version:
             return None
         grants.update(page.grants)
+
+
+def _sharing(
+    person: PutPerson,
+    entry: WantedPerson,
+    departments: Mapping[DepartmentId, PutDepartment],
+    titles: dict[str, str],
+) -> PutPerson:
+    """The same person, made of the texts of the entry where they are equal: of a hundred thousand people each is there twice."""
+    return structs.replace(
+        person,
+        login=entry.login if entry.login == person.login else person.login,
+        name=entry.name if entry.name == person.name else person.name,
+        email=entry.email if entry.email == person.email else person.email,
+        phone=entry.phone if entry.phone == person.phone else person.phone,
+        custom=entry.custom if entry.custom == person.custom else person.custom,
+        places=tuple(
+            structs.replace(
+                place,
+                department=departments[place.department].id
+                if place.department in departments
+                else place.department,
+                title=titles.setdefault(place.title, place.title),
+            )
+            for place in person.places
+        ),
+        source=titles.setdefault(person.source, person.source),
+        anchor=entry.anchor,
+    )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Groups of the directory: their entries, and who belongs to them once nested groups, logins and primary groups are resolved."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -127,12 +127,12 @@ class Members(Struct, frozen=True, gc=False):
 class Membership:
     """Resolves groups over all that was read."""
 
-    def __init__(self, groups: Iterable[Group], people: Iterable[Found]) -> None:
+    def __init__(self, groups: Iterable[Group], people: Mapping[Anchor, Found]) -> None:
         self.groups = {group.key: group for group in groups}
         self._by_key: dict[str, Anchor] = {}
         self._by_uid: dict[str, Anchor] = {}
         self._by_primary: dict[int, list[Anchor]] = {}
-        for found in people:
+        for found in people.values() if self.groups else ():
             self._by_key[found.key] = found.anchor
             if found.uid:
                 self._by_uid[found.uid] = found.anchor

@@ -10,6 +10,7 @@ from ldapsync import values
 from ldapsync.config import DepartmentSource, DirectoryConfig, UniqueField
 from ldapsync.departments import NamedDepartments, UnitTree
 from ldapsync.groups import Groups, Membership
+from ldapsync.owners import Owners
 from ldapsync.people import Found, PersonRules, place_of
 from ldapsync.teams import Teams
 from ldapsync.wanted import (
@@ -47,12 +48,12 @@ class Links:
         self.people = dict(gathered.people)
         self._by_key: dict[str, Anchor] = {}
         self._reports: dict[str, set[Anchor]] = {}
-        self._owners: dict[tuple[UniqueField, str], set[Anchor]] = {}
+        self._owners = {field: Owners() for field in config.people.unique}
         self._whys: dict[object, Why] = {}
         self._named = NamedDepartments(config)
         for found in self.people.values():
             self._note(found)
-        self._membership = Membership(gathered.groups.all, self.people.values())
+        self._membership = Membership(gathered.groups.all, self.people)
         self._teams = Teams(config, self._membership, gathered.groups.departments)
         self._wanted: dict[Anchor, WantedPerson] = {}
         self._doubles: dict[Anchor, SetAside] = {}
@@ -82,7 +83,7 @@ class Links:
             if _belongs(before) != _belongs(found):
                 is_member_list_stale = True
         if is_member_list_stale:
-            self._membership = Membership(self._gathered.groups.all, self.people.values())
+            self._membership = Membership(self._gathered.groups.all, self.people)
             touched |= self._reseat()
         self._make(touched)
         return frozenset(touched)
@@ -90,7 +91,7 @@ class Links:
     def put_groups(self, groups: Groups) -> frozenset[Anchor]:
         """Take another set of groups. Returns all people whose seat may be another now."""
         self._gathered = structs.replace(self._gathered, groups=groups)
-        self._membership = Membership(groups.all, self.people.values())
+        self._membership = Membership(groups.all, self.people)
         touched = self._reseat()
         self._make(touched)
         return frozenset(touched)
@@ -137,15 +138,15 @@ class Links:
         self._by_key[found.key] = found.anchor
         if found.manager:
             self._reports.setdefault(found.manager, set()).add(found.anchor)
-        for owned in self._owned(found):
-            self._owners.setdefault(owned, set()).add(found.anchor)
+        for field, value in self._owned(found):
+            self._owners[field].add(value, found.anchor)
 
     def _forget(self, found: Found) -> None:
         if self._by_key.get(found.key) == found.anchor:
             del self._by_key[found.key]
         self._reports.get(found.manager, set()).discard(found.anchor)
-        for owned in self._owned(found):
-            self._owners[owned].discard(found.anchor)
+        for field, value in self._owned(found):
+            self._owners[field].discard(value, found.anchor)
 
     def _owned(self, found: Found) -> Iterator[tuple[UniqueField, str]]:
         for field in self._config.people.unique:
@@ -155,8 +156,8 @@ class Links:
     def _doubled(self, found: Found) -> set[Anchor]:
         """The person, and who has something in common with them that should be theirs alone."""
         doubled = {found.anchor}
-        for owned in self._owned(found):
-            doubled |= self._owners.get(owned, set())
+        for field, value in self._owned(found):
+            doubled |= self._owners[field].of(value)
         return doubled
 
     # ----------------------------------------------------------------------------------- records
@@ -206,7 +207,7 @@ class Links:
 
     def _double_of(self, found: Found) -> SetAside | None:
         for field, value in self._owned(found):
-            others = self._owners[field, value] - {found.anchor}
+            others = self._owners[field].of(value) - {found.anchor}
             if others:
                 dns = sorted(self.people[each].dn for each in others)
                 more = f" and {len(dns) - 1} more" if len(dns) > 1 else ""

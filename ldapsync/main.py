@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`lanyard-ldapsync`: reads the command line, runs one command, prints what it has to say, and returns its exit code."""
 
+import gc
 import io
 import json
 import logging
@@ -15,6 +16,8 @@ from ldapsync.exits import Exit, Outcome, exit_code_of
 from ldapsync.failures import SyncError
 from ldapsync.refusals import PlanStale
 
+COLLECT_AFTER = 200_000
+"""New records until Python looks for those that only refer to each other."""
 _NOUNS = (init, check, plan, apply, history, watch, explain, login)
 
 
@@ -37,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    # A run makes millions of records that live to its end: to look through them again and again takes as long as to read them.
+    gc.set_threshold(COLLECT_AFTER, 20, 1_000)
     os.umask(0o077)  # plans name people: whatever this program writes is its owner's alone
     try:
         parsed = build_parser().parse_args(given)

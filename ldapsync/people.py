@@ -14,6 +14,7 @@ from ldapsync.picks import Pick
 from ldapsync.wanted import Anchor, Photo, SetAside
 
 PRIMARY_GROUP: Final = "primaryGroupID"
+_NOTHING: Final[dict[str, str]] = {}
 _FIELDS: Final = ("login", "name", "other_name", "sort_key", "email", "phone", "title")
 
 
@@ -61,6 +62,7 @@ class PersonRules:
             self._department = config.departments.attribute
         self._has_logins_as_members = "memberUid" in config.groups.member
         self._has_primary_group = config.people.anchor.lower() == "objectguid"
+        self._known_texts: dict[str, str] = {}
         self._known_sources: dict[tuple[str, ...], tuple[str, ...]] = {}
         rare = {name.lower() for name in self._signs.attributes}
         self.unseen = {name.lower(): name for name in self.attributes if name.lower() not in rare}
@@ -111,14 +113,10 @@ class PersonRules:
             sort_key=sort_key,
             email=email,
             phone=phone,
-            title=title,
+            title=self._kept(title),
             order=values.number_of(self._order.of(attributes).encode()) or 0,
-            manager=_key(attributes.get(self._manager.lower())),
-            custom={
-                field: value
-                for field, pick in self._custom.items()
-                if (value := pick.of(attributes))
-            },
+            manager=self._kept(_key(attributes.get(self._manager.lower()))),
+            custom=self._custom_of(attributes) if self._custom else _NOTHING,
             why_off=self._signs.why_off(attributes, now_ms),
             photo=self._photo_of(attributes.get(self._photo.lower())),
             departments=tuple(map(values.text_of, attributes.get(self._department.lower(), ()))),
@@ -157,6 +155,14 @@ class PersonRules:
         if found.why_off:
             why["is_disabled"] = found.why_off
         return why
+
+    def _custom_of(self, attributes: dict[str, list[bytes]]) -> dict[str, str]:
+        read = ((field, pick.of(attributes)) for field, pick in self._custom.items())
+        return {field: value for field, value in read if value}
+
+    def _kept(self, text: str) -> str:
+        """Titles and managers are the same for many: kept once."""
+        return self._known_texts.setdefault(text, text)
 
     def _sources_of(self, attributes: dict[str, list[bytes]]) -> tuple[str, ...]:
         """The same few tuples over and over: kept once."""

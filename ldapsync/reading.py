@@ -25,6 +25,8 @@ from ldapsync.wanted import Anchor, SetAside, Wanted
 
 _ATTEMPTS: Final = 3
 """Reads, when units are moved about meanwhile."""
+_NO_PEOPLE: Final = ("DomainDnsZones", "ForestDnsZones", "CN=Configuration")
+"""Parts that every search of an Active Directory domain points to; there are no people in them."""
 _NOBODY_HAS: Final = 20
 """People from which on it is remarkable that none of them has an attribute."""
 
@@ -150,6 +152,7 @@ class Reading:
         self._demand_named(groups, tree)
         demand_sight(self._directory, tree, people.values())
         self._note_unseen(len(people))
+        self._note_references()
         return Gathered(
             people,
             tree,
@@ -315,6 +318,17 @@ class Reading:
             if entry is not None and self.rules.anchor_of(entry) == found.anchor:
                 return found
         raise ReadFailed(f"{other.dn} was moved or removed while it was read. Try again.")
+
+    def _note_references(self) -> None:
+        others = {
+            each
+            for each in self._directory.references
+            if not any(part in each for part in _NO_PEOPLE)
+        }
+        if others:
+            self._notices.append(
+                f"Parts of the tree that other servers hold were not read: {', '.join(sorted(others))}."
+            )
 
     def _note_unseen(self, count: int) -> None:
         if count >= _NOBODY_HAS and self.rules.unseen:

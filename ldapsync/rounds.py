@@ -133,21 +133,24 @@ def applied(
     with Pictures() as pictures:
         # Before the line is opened, which must not idle meanwhile.
         pictures.fetch(first.plan, directory)
-        for _ in range(MAX_ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS - 1):
             with connect() as line:
                 try:
-                    allowed = made.choices.allowed
-                    return made, carry_out(
-                        made.plan, line, connect, allowed=allowed, pictures=pictures
-                    )
-                except PlanStale as error:
-                    stale = error
-                current = fetch(line.ask, first.wanted.source)
+                    return made, _carried_out(made, line, connect, pictures)
+                except PlanStale:
+                    current = fetch(line.ask, first.wanted.source, first.wanted)
             made = compare(
                 first.wanted, current, config, first.organisation, first.choices, seek=directory
             )
             check_same(first.document(), made)
-    raise stale
+        with connect() as line:
+            return made, _carried_out(made, line, connect, pictures)
+
+
+def _carried_out(
+    made: Round, line: ServerLink, connect: Callable[[], ServerLink], pictures: Pictures
+) -> RunCommitted:
+    return carry_out(made.plan, line, connect, allowed=made.choices.allowed, pictures=pictures)
 
 
 def check_same(promised: Document, made: Round) -> None:

@@ -51,7 +51,8 @@ def text_of(octets: bytes) -> str:
 
 def fold(text: str) -> str:
     """The form in which logins and mail addresses are the same."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+    return text if folded == text else folded  # one text in memory, not two
 
 
 def filetime_ms(octets: bytes) -> int | None:

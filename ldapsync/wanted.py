@@ -15,7 +15,7 @@ Why: TypeAlias = dict[str, str]
 """For the name of a field the sentence that says where its value comes from; for "" why the record is there at all."""
 
 
-class WantedPlace(Struct, frozen=True, omit_defaults=True):
+class WantedPlace(Struct, frozen=True, omit_defaults=True, gc=False):
     """One person's seat in one department."""
 
     department: Anchor
@@ -24,7 +24,7 @@ class WantedPlace(Struct, frozen=True, omit_defaults=True):
     is_head: bool = False
 
 
-class Photo(Struct, frozen=True, omit_defaults=True):
+class Photo(Struct, frozen=True, omit_defaults=True, gc=False):
     """A portrait. Reading notes the digest alone; who needs the picture asks ldapsync.photos for it."""
 
     digest: bytes
@@ -33,7 +33,7 @@ class Photo(Struct, frozen=True, omit_defaults=True):
     """Re-encoded within the limits of the protocol; empty until it is asked for, and for a file that is no picture."""
 
 
-class WantedPerson(Struct, frozen=True, omit_defaults=True):
+class WantedPerson(Struct, frozen=True, omit_defaults=True, gc=False):
     """One person as the directory wants them."""
 
     anchor: Anchor

@@ -128,7 +128,7 @@ class Watch:
     ) -> None:
         if self._current is None:
             with self._connect() as line:
-                self._current = fetch(line.ask, wanted.source)
+                self._current = fetch(line.ask, wanted.source, wanted)
                 self._organisation = line.organisation
         made = compare(
             wanted,

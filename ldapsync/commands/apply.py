@@ -63,7 +63,7 @@ def _one(
 ) -> Outcome:
     wanted = reading.read(directory, now_ms())
     with arguments.server_line(config) as line:
-        current = fetch(line.ask, wanted.source)
+        current = fetch(line.ask, wanted.source, wanted)
         organisation = line.organisation
     choices = (
         _promised_choices(promised, options)

@@ -31,7 +31,7 @@ def explain(options: argparse.Namespace) -> Outcome:
     for directory in arguments.directories_of(config, options):
         wanted = reading.read(directory, now_ms())
         with arguments.server_line(config) as line:
-            current = fetch(line.ask, wanted.source)
+            current = fetch(line.ask, wanted.source, wanted)
             organisation = line.organisation
         made = compare(wanted, current, config, organisation, Choices())
         told = explanation.of(options.person, made, directory)

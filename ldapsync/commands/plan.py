@@ -45,7 +45,7 @@ def round_of(directory: DirectoryConfig, config: Config, options: argparse.Names
     """One directory's round. The server is asked after the directory was read: a line must not idle."""
     wanted = reading.read(directory, now_ms())
     with arguments.server_line(config) as line:
-        current = fetch(line.ask, wanted.source)
+        current = fetch(line.ask, wanted.source, wanted)
         organisation = line.organisation
     choices = arguments.choices_of(options, current)
     return compare(wanted, current, config, organisation, choices, seek=directory)

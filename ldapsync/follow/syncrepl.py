@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ldapsync import ber
-from ldapsync.answers import Done, Entry, Intermediate
+from ldapsync.answers import Answer, Done, Entry, Intermediate
 from ldapsync.config import DirectoryConfig
 from ldapsync.controls import synchronising
 from ldapsync.directory import Directory
@@ -94,12 +94,18 @@ class SyncreplFollower:
         for number, answer in self._stream.arrived(timeout_s):
             if number != self._number:
                 continue
-            if isinstance(answer, Entry):
-                self._take_entry(answer)
-            elif isinstance(answer, Intermediate) and answer.name == _INFO:
-                self._take_info(answer.value)
-            elif isinstance(answer, Done):
-                self._end(answer)
+            try:
+                self._take(answer)
+            except ValueError as error:
+                raise ReadFailed(f"The directory's news are garbled: {error}.") from error
+
+    def _take(self, answer: Answer) -> None:
+        if isinstance(answer, Entry):
+            self._take_entry(answer)
+        elif isinstance(answer, Intermediate) and answer.name == _INFO:
+            self._take_info(answer.value)
+        elif isinstance(answer, Done):
+            self._end(answer)
 
     def _take_entry(self, entry: Entry) -> None:
         """Sync State: what happened to the entry."""

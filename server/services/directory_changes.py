@@ -406,7 +406,6 @@ def _invalid(sentence: str) -> RequestRefused:
 
 
 _WAYS: Final[Mapping[type[Any], Callable[[Draft, Any], bool | None]]] = {
-    kind: getattr(Draft, f"_{kind.__struct_config__.tag}")
-    for kind in wire.DirectoryChange.__args__
+    kind: getattr(Draft, f"_{kind.__struct_config__.tag}") for kind in wire.DirectoryChange.__args__
 }
 """The method for each kind of change bears the kind's name."""

@@ -103,6 +103,12 @@ class SambaDc:
             f"127.{number.randrange(64, 128)}.{number.randrange(256)}.{number.randrange(2, 250)}"
         )
         self._process: subprocess.Popen[bytes] | None = None
+        for port in (389, 636):
+            with socket.socket() as probe:
+                try:
+                    probe.bind((self.address, port))
+                except OSError:
+                    pytest.skip(f"another directory server of this machine holds port {port}")
         self._provision()
         make_certificates(folder, self.address)
         (folder / "server.key").chmod(0o600)
