@@ -52,7 +52,7 @@ class ServerLink:
         self._connection = ClientConnection(
             time.monotonic(), software=software, request_timeout_s=ANSWER_TIMEOUT_S
         )
-        self._is_local = link.family == socket.AF_UNIX
+        self._is_local = not isinstance(link, ssl.SSLSocket)
         welcome = None
         while welcome is None:
             for event in self._next_events():
