@@ -4,16 +4,11 @@
 import hashlib
 import io
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ldapsync import values
-from ldapsync.config import DirectoryConfig
-from ldapsync.directory import Directory
-from ldapsync.names import any_of, equals
-from ldapsync.wanted import Anchor, Photo
 from protocol.limits import MAX_PHOTO_BYTES
 
 MAX_SOURCE_BYTES: Final = 8 << 20
@@ -24,8 +19,6 @@ EDGE_PX: Final = 320
 """The longer edge: sharp at the largest size at which a person is shown, on a screen of double density."""
 _QUALITIES: Final = (85, 75, 60, 40)
 _FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
-_ASKED_AT_ONCE: Final = 20
-"""Portraits in one answer: a few megabytes."""
 _BEGINNINGS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
 
 
@@ -38,24 +31,6 @@ def chosen(files: Sequence[bytes]) -> tuple[bytes, bytes] | None:
     """Digest and content of the portrait among the files of an entry; of several always the same one, whatever their order."""
     pictures = [each for each in files if len(each) <= MAX_SOURCE_BYTES and is_picture(each)]
     return min(((hashlib.sha256(each).digest(), each) for each in pictures), default=None)
-
-
-def fetch(
-    directory: Directory, config: DirectoryConfig, anchors: Iterable[Anchor]
-) -> dict[Anchor, Photo]:
-    """The pictures of people whose digest changed. Who has none now is not in it. Raises ReadFailed and Unreachable."""
-    name, portrait = config.people.anchor, config.people.photo
-    wanted = list(anchors) if portrait else []
-    photos: dict[Anchor, Photo] = {}
-    for at in range(0, len(wanted), _ASKED_AT_ONCE):
-        some = [values.anchor_octets(name, each) for each in wanted[at : at + _ASKED_AT_ONCE]]
-        asked = any_of(*(equals(name, each) for each in some))
-        for entry in directory.search(config.base, asked, [name, portrait]):
-            anchor = values.anchor_of(name, entry.attributes.get(name.lower(), [b""])[0])
-            found = chosen(entry.attributes.get(portrait.lower(), []))
-            if anchor is not None and found is not None:
-                photos[anchor] = Photo(found[0], reencoded(found[1]))
-    return photos
 
 
 def reencoded(octets: bytes) -> bytes:

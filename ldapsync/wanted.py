@@ -25,12 +25,10 @@ class WantedPlace(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Photo(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A portrait. Reading notes the digest alone; who needs the picture asks ldapsync.photos for it."""
+    """A portrait: reading notes which one it is, and ldapsync.pictures fetches it when a plan sets it."""
 
     digest: bytes
-    """SHA-256 of the photo as the directory holds it: what is compared."""
-    jpeg: bytes = b""
-    """Re-encoded within the limits of the protocol; empty until it is asked for, and for a file that is no picture."""
+    """SHA-256 of the photo as the directory holds it."""
 
 
 class WantedPerson(Struct, frozen=True, omit_defaults=True, gc=False):

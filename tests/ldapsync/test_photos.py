@@ -6,18 +6,14 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from ldapsync import photos
-from ldapsync.directory import Directory
 from protocol.limits import MAX_PHOTO_BYTES
 from tests.support.ldap_company import portrait
-from tests.support.ldap_office import ldap_office
-from tests.support.slapd import PASSWORD
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -92,18 +88,3 @@ def test_of_several_the_choice_is_the_same_in_any_order() -> None:
     assert found == photos.chosen(files[::-1])
     assert found[1] in files[:2]
     assert photos.chosen([b"no picture"]) is None
-
-
-def test_pictures_are_fetched_for_those_who_are_named(tmp_path: Path) -> None:
-    with ldap_office(tmp_path) as office:
-        wanted = office.read()
-        config = office.config()
-        anchors = [each.anchor for each in office.company.people[:40]]
-        with Directory.open(config, PASSWORD) as directory:
-            fetched = photos.fetch(directory, config, anchors)
-    assert fetched.keys() == {each.anchor for each in office.company.people[:40:10]}
-    for anchor, photo in fetched.items():
-        expected = wanted.people[anchor].photo
-        assert expected is not None
-        assert photo.digest == expected.digest
-        assert photo.jpeg.startswith(b"\xff\xd8")
