@@ -74,7 +74,7 @@ TITLES: Final[dict[Kind, str]] = {
 """How a plan names them, in the order in which it shows them."""
 
 
-class Action(Struct, frozen=True, omit_defaults=True):
+class Action(Struct, frozen=True, omit_defaults=True, gc=False):
     """One record of the server as it is and as it would be."""
 
     kinds: tuple[Kind, ...]

@@ -83,14 +83,13 @@ def _paths(plan: Plan, current: Current) -> dict[bytes, str]:
     """What the ids in a plan's actions are called, as far as a reader meets them."""
     after = Current(departments=dict(current.departments))
     people = {}
-    mentioned: set[bytes] = set()
+    mentioned = {id for action in plan.actions for id in _mentioned(action)}
     for action in plan.actions:
         record = action.after
         if isinstance(record, PutDepartment):
             after.departments[record.id] = record
-        elif isinstance(record, PutPerson):
+        elif isinstance(record, PutPerson) and record.id in mentioned:  # few of very many
             people[record.id] = label(record)
-        mentioned.update(_mentioned(action))
     paths = {}
     for id in mentioned:
         if id in after.departments:
