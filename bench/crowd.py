@@ -133,8 +133,9 @@ class Crowd:
     # Load
 
     def begin_loop(self, in_flight: int) -> None:
-        """Keep so many posts under way, the same people or by turns, from now until ``finish``."""
-        idle = deque(self.lines)
+        """Keep so many posts under way, the same people or by turns, from now until ``finish``; more than there are people: several
+        of each."""
+        idle = deque(self.lines * -(-in_flight // len(self.lines)))
         self._random.shuffle(idle)
         post = self._post
 

@@ -100,6 +100,13 @@ def _ratios(sections: list[Section]) -> list[Ratio]:
     by_key = {section.key: section for section in sections}
     wanted = [
         ("closed_few_cpu", "closed_few", "echo_few", "cpu_us_per_message", "µs a message / echo's"),
+        (
+            "closed_few_deep_cpu",
+            "closed_few_deep",
+            "echo_few_deep",
+            "cpu_us_per_message",
+            "the same",
+        ),
         ("sign_in_cpu", "closed_few", "echo_few", "sign_in_cpu_us", "µs a sign-in / echo's"),
         ("closed_few_acks", "closed_few", "echo_few", "acks_per_s", "acks / echo's"),
         ("spread_cpu", "spread_many", "echo_many", "cpu_us_per_message", "µs a message / echo's"),

@@ -36,6 +36,8 @@ MEMORY_GOAL: Final = Goal(Wish.AT_MOST, 40.0)
 IDLE_GOAL: Final = Goal(Wish.AT_MOST, 8.0)
 CATCH_UP_GOAL: Final = Goal(Wish.AT_MOST, 1.0)
 
+DEPTH: Final = 4
+"""Posts under way of one person in the deep loop: what an office at nine o'clock sends at once, from fewer connections."""
 SPREAD_IN_FLIGHT: Final = 200
 """In the loop that walks over all connections: as many posts under way as in the loop of the few."""
 _REAL: Final = "server"
@@ -119,18 +121,23 @@ def few(bench: Bench) -> Iterator[Section]:
         }
         for crowd in servers:
             load.do(OpenConversations(crowd))
-        windows: dict[str, list[Window]] = {crowd: [] for crowd in servers}
+        windows: dict[tuple[str, int], list[Window]] = {}
         for _ in range(scale.windows):
-            for crowd in servers:
-                order = RunLoop(crowd, len(people), scale.warm_s, scale.window_s)
-                windows[crowd].append(load.measure(order))
+            for depth in (1, DEPTH):
+                for crowd in servers:
+                    order = RunLoop(crowd, depth * len(people), scale.warm_s, scale.window_s)
+                    windows.setdefault((crowd, depth), []).append(load.measure(order))
         for crowd in servers:
             load.do(Leave(crowd))
-    title = f"closed loop, {len(people)} connections, one post of each under way"
-    loop = _loop_figures(windows[_REAL], ACKS_GOAL)
-    yield Section("closed_few", title, (*loop, signed_in[_REAL]))
-    title = f"baseline: the same with a server that only echoes ({title})"
-    yield Section("echo_few", title, (*_loop_figures(windows[_ECHO]), signed_in[_ECHO]))
+    for depth, suffix, count in ((1, "", "one post"), (DEPTH, "_deep", f"{DEPTH} posts")):
+        title = f"closed loop, {len(people)} connections, {count} of each under way"
+        baseline = f"baseline: the same with a server that only echoes ({title})"
+        ours = _loop_figures(windows[_REAL, depth], ACKS_GOAL)
+        least = _loop_figures(windows[_ECHO, depth])
+        if depth == 1:
+            ours, least = (*ours, signed_in[_REAL]), (*least, signed_in[_ECHO])
+        yield Section(f"closed_few{suffix}", title, ours)
+        yield Section(f"echo_few{suffix}", baseline, least)
 
 
 def many(bench: Bench) -> Iterator[Section]:

@@ -50,6 +50,8 @@ FIGURES = {
     "echo_many": LOADED,
     "closed_few": LOADED | {"sign_in_cpu_us"},
     "echo_few": LOADED | {"sign_in_cpu_us"},
+    "closed_few_deep": LOADED,
+    "echo_few_deep": LOADED,
     "catch_up": {"client_s", "protocol_s"},
 }
 
@@ -117,6 +119,7 @@ def test_ratios_compare_with_what_the_same_run_measured(record: Any) -> None:
     assert ratios["closed_few_cpu"] == pytest.approx(ours / base, rel=0.01)
     assert set(ratios) == {
         "closed_few_cpu",
+        "closed_few_deep_cpu",
         "closed_few_acks",
         "sign_in_cpu",
         "spread_cpu",
