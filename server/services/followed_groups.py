@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The conversations of groups that follow another directory: their members are those of the group whose accounts are open."""
 
-import logging
-
 from protocol.ids import ConversationId, UserId
 from protocol.limits import MAX_MEMBERS_PER_REQUEST
 from protocol.messages.chat import ConversationKind
 from protocol.messages.content import Created, GroupChanged, MembersChanged
 from server.services.caller import OPERATOR
-from server.services.clock import Cancel, Clock
+from server.services.clock import Clock
 from server.services.conversation import MEMBER, Conversation
 from server.services.creation import Creation, NewRoom
-from server.services.departments import MANY, RETRY_S, SERVER_KEY
+from server.services.departments import MANY, SERVER_KEY
 from server.services.doors import Spawn
 from server.services.journal import Journal
 from server.services.membership import MembershipChange, Memberships
 from server.services.people import Change, Directory
 from server.services.rooms import Rooms
 from server.services.texts import encoded
+from server.services.worklist import Worklist
 from server.store import rooms as store
 from server.store import sync_runs as runs_store
-from server.store.errors import StoreError
 from server.store.events import GROUP_CHANGED
-
-log = logging.getLogger("lanyard.services")
 
 
 class FollowedGroups:
@@ -44,63 +40,30 @@ class FollowedGroups:
         self._rooms = rooms
         self._creation = creation
         self._memberships = memberships
-        self._clock = clock
-        self._spawn = spawn
-        self._due: set[ConversationId] = set()
-        self._is_running = False
-        self._is_closed = False
-        self._retry: Cancel | None = None
+        self._worklist = Worklist("members of a group", self._bring_in_step, clock, spawn)
 
     async def open(self) -> None:
         """Bring in step what a crash may have left behind, groups that are gone too."""
-        self._due.update(self._directory.tree.groups)
-        self._due.update(await self._journal.run(runs_store.lately_changed_groups))
-        await self._run()
+        lately = await self._journal.run(runs_store.lately_changed_groups)
+        await self._worklist.finish({*self._directory.tree.groups, *lately})
 
     def close(self) -> None:
         """Start nothing any more."""
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        self._is_closed = True
+        self._worklist.close()
 
     def directory_changed(self, change: Change) -> None:
         """The directory has changed: see which groups are concerned."""
         groups = self._directory.tree.groups
-        self._due |= change.groups_changed
+        due = set(change.groups_changed)
         if len(change.people_changed) >= MANY:
-            self._due.update(groups)
+            due.update(groups)
         elif change.people_changed:
-            self._due.update(
+            due.update(
                 id
                 for id, group in groups.items()
                 if not group.members.isdisjoint(change.people_changed)
             )
-        if self._due and not self._is_running and not self._is_closed:
-            self._spawn(self._run())
-
-    async def _run(self) -> None:
-        """Bring one group after the other in step until none is due."""
-        if self._is_running or self._is_closed:
-            return
-        self._is_running = True
-        try:
-            while self._due and not self._is_closed:
-                group = self._due.pop()
-                try:
-                    await self._bring_in_step(group)
-                except BaseException:
-                    self._due.add(group)
-                    raise
-        except StoreError as error:
-            log.warning("members of a group wait for the store: %s", error)
-            self._retry = self._clock.call_later(RETRY_S, self._try_again)
-        finally:
-            self._is_running = False
-
-    def _try_again(self) -> None:
-        self._retry = None
-        self._spawn(self._run())
+        self._worklist.add(due)
 
     async def _bring_in_step(self, id: ConversationId) -> None:
         conversation = await self._rooms.load(id)

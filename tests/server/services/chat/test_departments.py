@@ -13,7 +13,7 @@ from protocol.messages.admin import PutDepartment, PutPerson
 from protocol.messages.chat import GetHistory, GetMembers
 from protocol.messages.content import Created, MembersChanged, Text
 from protocol.messages.people import Place
-from server.services import departments
+from server.services import worklist
 from server.store import rooms as store
 from server.store.errors import StoreBusy
 from tests.guards.logs import ExpectedLog
@@ -142,6 +142,6 @@ def test_members_wait_for_a_store_that_is_busy(
     room = department_conversation_id(sales)
     assert room not in bob.copies
     monkeypatch.undo()
-    world.pass_time(departments.RETRY_S + 1, step_s=5)
+    world.pass_time(worklist.RETRY_S + 1, step_s=5)
     alice.posts("welcome", to=room)
     assert bob.sees(room) == ["welcome"]
