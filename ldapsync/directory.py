@@ -49,6 +49,7 @@ from ldapsync.outcomes import (
     range_of,
 )
 from ldapsync.questions import EVERY_ENTRY, Depth
+from ldapsync.tickets import NEEDS_GSSAPI, ticket_errors, without_ticket
 from ldapsync.tls import about_certificate, context_for, host_of
 from ldapsync.verdicts import Verdict
 
@@ -183,9 +184,10 @@ class Directory:
                 controls=[_built(PASSWORD_POLICY_ASKED)],
             )
         except LDAPPackageUnavailableError as error:
-            raise ConfigInvalid(
-                "bind_method kerberos needs the Python package gssapi: pip install gssapi."
-            ) from error
+            raise ConfigInvalid(NEEDS_GSSAPI) from error
+        except ticket_errors() as error:
+            self.close()
+            raise BindRefused(without_ticket(error)) from error
         except (LDAPExceptionError, OSError) as error:
             self._drop()
             raise Unreachable(f"{self.url} does not answer: {error}.") from error
